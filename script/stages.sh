@@ -1,0 +1,68 @@
+# stages.sh - what script/test and script/check share; to be sourced.
+#
+# A stage is a named command. All stages run, also after one has failed; the
+# end is a table and the line `N passed, N failed[, N skipped]`, which adds up
+# the results of cmocka and mocha and counts every other stage as one test.
+
+passed=0
+failed=0
+skipped=0
+table=()
+stage_log=$(mktemp)
+mocha_counts=$(mktemp)
+trap 'rm -f "$stage_log" "$mocha_counts"' EXIT
+
+# stage NAME COUNTER COMMAND...: COUNTER is one of one, cmocka, mocha.
+stage() {
+  local name=$1 counter=$2 start=$SECONDS status=0 p=0 f=0 s=0
+  shift 2
+  printf '\n== %s\n' "$name"
+  set +e
+  (set -e; "$@") 2>&1 | tee "$stage_log"
+  status=${PIPESTATUS[0]}
+  set -e
+  case "$counter" in
+    cmocka) read -r p f s < <(count_cmocka) ;;
+    mocha) read -r p f s < <(count_mocha) ;;
+    one) if [ "$status" = 0 ]; then p=1; else f=1; fi ;;
+  esac
+  # A crash, or a run of nothing, is a failure too.
+  if [ "$f" = 0 ] && { [ "$status" != 0 ] || [ "$((p + s))" = 0 ]; }; then f=1; fi
+  passed=$((passed + p))
+  failed=$((failed + f))
+  skipped=$((skipped + s))
+  table+=("$(printf '%-28s %6d passed %4d failed %4d skipped %5d s' "$name" "$p" "$f" "$s" $((SECONDS - start)))")
+}
+
+count_cmocka() {
+  awk '
+    /^\[  PASSED  \] [0-9]+ test/ { p += $4 }
+    /^\[  FAILED  \] [0-9]+ test/ { f += $4 }
+    /^\[  SKIPPED \] [0-9]+ test/ { s += $4 }
+    END { print p + 0, f + 0, s + 0 }' "$stage_log"
+}
+
+# Written by tools/mocha-reporter.js when the run has ended.
+count_mocha() {
+  if [ -s "$mocha_counts" ]; then cat "$mocha_counts"; else echo 0 0 0; fi
+}
+
+# The C tests' make; werror is the caller's.
+c() { make -s -C test/c -j2 WERROR="${werror-}" "$@"; }
+
+# fuzz NAMES SECONDS: fails where there is nothing to fuzz.
+fuzz() {
+  compgen -G "test/c/fuzz_$1.c" >/dev/null || { echo "no test/c/fuzz_$1.c"; return 1; }
+  c fuzz T="$1" FUZZ_SECONDS="$2"
+}
+
+finish() {
+  printf '\n== result\n'
+  printf '%s\n' "${table[@]}"
+  if [ "$skipped" = 0 ]; then
+    printf '\n%d passed, %d failed\n' "$passed" "$failed"
+  else
+    printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+  fi
+  if [ "$failed" != 0 ]; then exit 1; fi
+}
