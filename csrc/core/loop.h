@@ -1,0 +1,54 @@
+/* loop.h - everything that belongs to one event loop. One per napi_env.
+ *
+ * The happy path: alk_loop_new; objects join the live list when they are born
+ * and leave it when they are gone; alk_loop_close asks each that is still
+ * there to close, and calls back when the list is empty and the loop's own
+ * handles are closed too. There is no other way to tear an environment down,
+ * and no object that is not on the list. */
+#ifndef ALK_LOOP_H
+#define ALK_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <uv.h>
+
+typedef struct alk_loop alk_loop_t;
+
+/* A thing to run later in this turn of the loop. Embedded in its owner: no
+ * allocation, idempotent, and forgotten with alk_task_cancel(). */
+typedef struct alk_task alk_task_t;
+struct alk_task {
+  void (*run)(alk_task_t *t);
+  alk_task_t *next, *prev;
+  bool queued;
+};
+
+/* A thing that must be closed before the loop can end. Embedded too. close()
+ * must be idempotent and must lead to alk_live_remove() later. */
+typedef struct alk_live alk_live_t;
+struct alk_live {
+  void (*close)(alk_live_t *o);
+  alk_live_t *next, *prev;
+};
+
+/* One read buffer a loop, lent to whoever reads: on_data's bytes are borrowed
+ * until it returns, so one is enough. */
+enum { ALK_READ_BUF = 256 * 1024 };
+
+alk_loop_t *alk_loop_new(uv_loop_t *uv);
+uv_loop_t *alk_loop_uv(alk_loop_t *l);
+char *alk_loop_read_buf(alk_loop_t *l); /* ALK_READ_BUF bytes */
+
+/* Closes every live object, then calls on_idle from the loop. When it is
+ * called the loop is freed and no alknet handle is left in uv. */
+void alk_loop_close(alk_loop_t *l, void (*on_idle)(void *data), void *data);
+
+void alk_loop_defer(alk_loop_t *l, alk_task_t *t);
+void alk_task_cancel(alk_loop_t *l, alk_task_t *t);
+
+void alk_live_add(alk_loop_t *l, alk_live_t *o, void (*close)(alk_live_t *o));
+void alk_live_remove(alk_loop_t *l, alk_live_t *o);
+size_t alk_loop_live(const alk_loop_t *l); /* how many objects are on it */
+
+#endif

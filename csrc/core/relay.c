@@ -1,0 +1,147 @@
+/* relay.c - stream <-> stream.
+ *
+ * Bytes: on_data of one is write of the other; "full" pauses the source until
+ * the drain. Ends: an end is passed on, and when a side has ended both ways
+ * (its end seen, ours flushed to it) and so has the other, both are closed.
+ * Deaths: a side that closed with an error takes the other down at once (a
+ * reset, for tcp); one that closed cleanly, or after its end, has only stopped,
+ * so what it said before still leaves through the other side before that is
+ * closed too. */
+#include "core/relay.h"
+
+#include "core/mem.h"
+#include "core/stream_impl.h"
+
+typedef struct {
+  alk_stream_t *s; /* NULL: closed */
+  bool ended;      /* it will say no more */
+  bool flushed;    /* our end has left through it */
+  uint64_t bytes;  /* received from it */
+} side_t;
+
+struct alk_relay {
+  side_t side[2];
+  alk_err_t err; /* the first */
+  alk_relay_cb cb;
+  void *data;
+};
+
+static side_t *side_of(alk_relay_t *r, const alk_stream_t *s)
+{
+  return s == r->side[0].s ? &r->side[0] : &r->side[1];
+}
+
+static side_t *other_of(alk_relay_t *r, const alk_stream_t *s)
+{
+  return s == r->side[0].s ? &r->side[1] : &r->side[0];
+}
+
+static void close_when_done(alk_relay_t *r)
+{
+  for (int i = 0; i < 2; i++) {
+    const side_t *from = &r->side[i];
+    side_t *to = &r->side[1 - i];
+    if (!from->ended || (to->s != NULL && !to->flushed)) return;
+  }
+  for (int i = 0; i < 2; i++)
+    if (r->side[i].s != NULL) alk_stream_close(r->side[i].s);
+}
+
+static void on_data(alk_stream_t *s, const char *buf, size_t len)
+{
+  alk_relay_t *r = alk_stream_data(s);
+  side_t *from = side_of(r, s);
+  alk_stream_t *to = other_of(r, s)->s;
+  from->bytes += len;
+  if (to == NULL) return; /* nobody is left to hear it */
+  if (!alk_stream_write(to, buf, len)) alk_stream_pause(s);
+}
+
+static void pass_end(alk_relay_t *r, side_t *from, side_t *to)
+{
+  if (from->ended) return;
+  from->ended = true;
+  if (to->s != NULL) alk_stream_end(to->s);
+  close_when_done(r);
+}
+
+static void on_end(alk_stream_t *s)
+{
+  alk_relay_t *r = alk_stream_data(s);
+  pass_end(r, side_of(r, s), other_of(r, s));
+}
+
+static void on_drain(alk_stream_t *s)
+{
+  alk_relay_t *r = alk_stream_data(s);
+  side_t *to = side_of(r, s);
+  side_t *from = other_of(r, s);
+  if (from->ended) {
+    to->flushed = true;
+    /* A side that is gone has nothing more to hear either. */
+    if (from->s == NULL) to->ended = true;
+    close_when_done(r);
+  } else if (from->s != NULL) {
+    alk_stream_resume(from->s);
+  }
+}
+
+static void on_close(alk_stream_t *s, const alk_err_t *err)
+{
+  alk_relay_t *r = alk_stream_data(s);
+  side_t *gone = side_of(r, s);
+  side_t *left = other_of(r, s);
+  gone->s = NULL;
+  if (err != NULL && r->err.code == ALK_OK) r->err = *err;
+  if (left->s != NULL) {
+    if (left->flushed || (err != NULL && !gone->ended))
+      alk_stream_close(left->s);
+    else
+      pass_end(r, gone, left);
+    return;
+  }
+  if (r->cb != NULL)
+    r->cb(r->err.code == ALK_OK ? NULL : &r->err, r->side[0].bytes,
+          r->side[1].bytes, r->data);
+  alk_free(r);
+}
+
+static void on_open(alk_stream_t *s)
+{
+  alk_relay_t *r = alk_stream_data(s);
+  side_t *other = other_of(r, s);
+  if (other->s == NULL || !alk_stream_is_open(other->s)) return;
+  alk_stream_resume(s);
+  alk_stream_resume(other->s);
+}
+
+static const alk_owner_t relay_owner = {
+  .on_open = on_open,
+  .on_data = on_data,
+  .on_end = on_end,
+  .on_drain = on_drain,
+  .on_close = on_close,
+};
+
+alk_relay_t *alk_relay(alk_stream_t *a, alk_stream_t *b, alk_relay_cb cb,
+                       void *data)
+{
+  alk_relay_t *r = alk_alloc(sizeof *r);
+  r->side[0].s = a;
+  r->side[1].s = b;
+  r->cb = cb;
+  r->data = data;
+  for (int i = 0; i < 2; i++)
+    alk_stream_own(r->side[i].s, &relay_owner, r);
+  if (alk_stream_is_open(a) && alk_stream_is_open(b)) {
+    alk_stream_resume(a);
+    alk_stream_resume(b);
+  }
+  return r;
+}
+
+void alk_relay_close(alk_relay_t *r)
+{
+  for (int i = 0; i < 2; i++)
+    if (r->side[i].s != NULL) alk_stream_close(r->side[i].s);
+}

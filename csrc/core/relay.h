@@ -1,0 +1,19 @@
+/* relay.h - joins two streams until both have ended. */
+#ifndef ALK_RELAY_H
+#define ALK_RELAY_H
+
+#include <stdint.h>
+
+#include "core/stream.h"
+
+typedef struct alk_relay alk_relay_t;
+typedef void (*alk_relay_cb)(const alk_err_t *err, uint64_t a_to_b,
+                             uint64_t b_to_a, void *data);
+
+/* Owns both until cb. cb comes once, when both are closed; err is the first
+ * (NULL: clean). Streams that are not open yet are waited for. */
+alk_relay_t *alk_relay(alk_stream_t *a, alk_stream_t *b, alk_relay_cb cb,
+                       void *data);
+void alk_relay_close(alk_relay_t *r); /* at once */
+
+#endif

@@ -1,0 +1,67 @@
+/* stream_impl.h - for the files that implement a kind of stream.
+ *
+ * A kind is six functions. stream.c keeps the flags and the laws; a kind only
+ * moves bytes and emits. Emitting is allowed from the loop only, never from
+ * inside one of the six. resume() may come twice in a row; an end may be
+ * emitted while the stream is paused: it is kept. After alk_emit_data,
+ * alk_emit_end, alk_emit_drain or alk_emit_open the stream may be closing: ask
+ * before going on. After alk_emit_close it is gone. */
+#ifndef ALK_STREAM_IMPL_H
+#define ALK_STREAM_IMPL_H
+
+#include "core/stream.h"
+
+/* A stream's unsent bytes: write() says false from HIGH on, and on_drain comes
+ * at LOW. */
+enum { ALK_HIGH_WATER = 256 * 1024, ALK_LOW_WATER = 64 * 1024 };
+
+enum {
+  ALK_S_OPEN = 1 << 0,    /* connected */
+  ALK_S_READING = 1 << 1, /* resumed */
+  ALK_S_FULL = 1 << 2,    /* write said false, drain is owed */
+  ALK_S_GOT_END = 1 << 3, /* the peer has ended */
+  ALK_S_ENDED = 1 << 4,   /* we have ended */
+  ALK_S_FLUSHED = 1 << 5, /* we have ended, and all of it has left */
+  ALK_S_CLOSING = 1 << 6, /* only on_close is left */
+  ALK_S_END_HELD = 1 << 7 /* the peer has ended; on_end waits for resume() */
+};
+
+typedef struct {
+  const char *kind;
+  void (*resume)(alk_stream_t *s);
+  void (*pause)(alk_stream_t *s);
+  bool (*write)(alk_stream_t *s, const char *buf, size_t len);
+  void (*end)(alk_stream_t *s);   /* leads to alk_emit_drain when all left */
+  void (*close)(alk_stream_t *s); /* must lead to alk_emit_close, later */
+  void (*free)(alk_stream_t *s);
+} alk_stream_ops_t;
+
+struct alk_stream { /* embed as the first member */
+  const alk_stream_ops_t *ops;
+  alk_loop_t *loop;
+  const alk_owner_t *owner;
+  void *data;
+  unsigned flags;  /* ALK_S_*; only stream.c changes them */
+  alk_err_t err;   /* why it closes */
+  alk_task_t task; /* delivers unread bytes, and failures */
+  alk_live_t live;
+  char *prefix; /* unread bytes */
+  size_t prefix_len;
+};
+
+void alk_stream_init(alk_stream_t *s, alk_loop_t *l,
+                     const alk_stream_ops_t *ops);
+
+bool alk_stream_is(const alk_stream_t *s, unsigned flag);
+
+void alk_emit_open(alk_stream_t *s);
+void alk_emit_data(alk_stream_t *s, const char *buf, size_t len);
+void alk_emit_end(alk_stream_t *s);
+void alk_emit_drain(alk_stream_t *s);
+void alk_emit_close(alk_stream_t *s); /* calls the owner, then ops->free */
+
+/* Remembers the first error and closes. */
+void alk_stream_fail(alk_stream_t *s, const alk_err_t *err);
+void alk_stream_fail_sys(alk_stream_t *s, int sys, const char *what);
+
+#endif

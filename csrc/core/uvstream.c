@@ -1,0 +1,273 @@
+/* uvstream.c - a libuv tcp or pipe handle as a stream.
+ *
+ * Writing: what the kernel takes at once is gone (uv_try_write); the rest is
+ * copied into one uv_write each, counted in `queued` with what the request
+ * itself costs. End: a uv_shutdown behind the writes; its callback is the drain
+ * that says "all of it has left". Close: a tcp stream that has not ended in
+ * good order is reset, so that the peer can tell a broken stream from a
+ * finished one.
+ *
+ * When a write fails, the peer has gone, but what it said before may still wait
+ * in the kernel (an HTTP server's early answer): the rest of what we write is
+ * dropped, and reading goes on until it meets the error itself, or the end;
+ * then the stream closes with the write's error. */
+#include "core/uvstream.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+
+typedef struct {
+  alk_stream_t stream; /* first */
+  union {
+    uv_handle_t handle;
+    uv_stream_t stream;
+    uv_tcp_t tcp;
+    uv_pipe_t pipe;
+  } uv; /* the one handle */
+  uv_shutdown_t shutdown;
+  size_t queued; /* memory held by uv_write requests */
+  int broken;    /* why a write failed: nothing more can leave; or 0 */
+  bool shutting; /* uv_shutdown was called */
+} uvstream_t;
+
+typedef struct {
+  uv_write_t req; /* first */
+  size_t cost;    /* of this and the bytes */
+  char bytes[];
+} write_t;
+
+static uvstream_t *self(alk_stream_t *s)
+{
+  return (uvstream_t *) (void *) s;
+}
+
+static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *buf)
+{
+  (void) hint;
+  uvstream_t *u = h->data;
+  buf->base = alk_loop_read_buf(u->stream.loop);
+  buf->len = ALK_READ_BUF;
+}
+
+static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
+{
+  uvstream_t *u = h->data;
+  alk_stream_t *s = &u->stream;
+  if (alk_stream_is(s, ALK_S_CLOSING) || n == 0) return;
+  if (n > 0) {
+    alk_emit_data(s, buf->base, (size_t) n);
+    return;
+  }
+  uv_read_stop(h);
+  if (n != UV_EOF) {
+    alk_stream_fail_sys(s, (int) n, "read");
+    return;
+  }
+  alk_emit_end(s);
+  if (u->broken != 0) alk_stream_fail_sys(s, u->broken, "write");
+}
+
+static void uvstream_resume(alk_stream_t *s)
+{
+  if (alk_stream_is(s, ALK_S_GOT_END)) return;
+  int rc = uv_read_start(&self(s)->uv.stream, on_alloc, on_read);
+  if (rc < 0 && rc != UV_EALREADY) alk_stream_fail_sys(s, rc, "read");
+}
+
+static void uvstream_pause(alk_stream_t *s)
+{
+  uv_read_stop(&self(s)->uv.stream);
+}
+
+/* Whether a read is still to come that will tell of the peer's death. */
+static bool is_reading(const alk_stream_t *s)
+{
+  return alk_stream_is(s, ALK_S_READING) && !alk_stream_is(s, ALK_S_GOT_END);
+}
+
+static void write_failed(uvstream_t *u, int sys)
+{
+  alk_stream_t *s = &u->stream;
+  if (u->broken == 0) u->broken = sys;
+  if (!alk_stream_is(s, ALK_S_OPEN)) return; /* connect tells, and why */
+  if (!is_reading(s)) alk_stream_fail_sys(s, u->broken, "write");
+}
+
+static void on_written(uv_write_t *req, int status)
+{
+  write_t *w = (write_t *) (void *) req;
+  uvstream_t *u = req->handle->data;
+  alk_stream_t *s = &u->stream;
+  size_t before = u->queued;
+  u->queued -= w->cost;
+  alk_free(w);
+  if (alk_stream_is(s, ALK_S_CLOSING)) return;
+  if (status < 0)
+    write_failed(u, status);
+  else if (alk_stream_is(s, ALK_S_FULL) && before > ALK_LOW_WATER &&
+           u->queued <= ALK_LOW_WATER && !alk_stream_is(s, ALK_S_ENDED))
+    alk_emit_drain(s);
+}
+
+/* uv_buf_init would cut a length to 32 bits, and libuv knows no const. */
+static uv_buf_t buf_of(const char *buf, size_t len)
+{
+  union {
+    const char *given;
+    char *taken;
+  } base = {.given = buf};
+  return (uv_buf_t){.base = base.taken, .len = len};
+}
+
+static bool uvstream_write(alk_stream_t *s, const char *buf, size_t len)
+{
+  uvstream_t *u = self(s);
+  if (u->broken != 0) return true;
+  if (u->queued == 0 && alk_stream_is(s, ALK_S_OPEN)) {
+    uv_buf_t b = buf_of(buf, len);
+    int n = uv_try_write(&u->uv.stream, &b, 1);
+    if (n < 0 && n != UV_EAGAIN && n != UV_ENOSYS) {
+      write_failed(u, n);
+      return true;
+    }
+    if (n > 0) {
+      buf += n;
+      len -= (size_t) n;
+    }
+  }
+  if (len == 0) return true;
+  write_t *w = alk_alloc(sizeof *w + len);
+  w->cost = sizeof *w + len;
+  memcpy(w->bytes, buf, len);
+  u->queued += w->cost;
+  uv_buf_t b = buf_of(w->bytes, len);
+  int rc = uv_write(&w->req, &u->uv.stream, &b, 1, on_written);
+  if (rc < 0) {
+    u->queued -= w->cost;
+    alk_free(w);
+    write_failed(u, rc);
+    return true;
+  }
+  return u->queued < ALK_HIGH_WATER;
+}
+
+static void on_shutdown(uv_shutdown_t *req, int status)
+{
+  uvstream_t *u = req->handle->data;
+  alk_stream_t *s = &u->stream;
+  if (alk_stream_is(s, ALK_S_CLOSING)) return;
+  if (u->broken != 0) return; /* not all of it has left: reading tells */
+  /* The peer that has reset after everything was read is none of our worry:
+   * a read reports it where it matters. */
+  if (status < 0 && status != UV_ENOTCONN)
+    alk_stream_fail_sys(s, status, "shutdown");
+  else
+    alk_emit_drain(s);
+}
+
+static void uvstream_end(alk_stream_t *s)
+{
+  uvstream_t *u = self(s);
+  if (!alk_stream_is(s, ALK_S_OPEN)) return; /* opened() comes back here */
+  if (u->shutting) return;                   /* opened(), after on_open did */
+  if (u->broken != 0) {
+    if (!is_reading(s)) alk_stream_fail_sys(s, u->broken, "write");
+    return;
+  }
+  u->shutting = true;
+  int rc = uv_shutdown(&u->shutdown, &u->uv.stream, on_shutdown);
+  if (rc < 0) alk_stream_fail_sys(s, rc, "shutdown");
+}
+
+static void on_closed(uv_handle_t *h)
+{
+  uvstream_t *u = h->data;
+  alk_emit_close(&u->stream);
+}
+
+/* uv_tcp_close_reset does this too, but refuses while a shutdown is under way,
+ * which is when the peer would take half of what we had for all of it. */
+static void reset_on_close(uvstream_t *u)
+{
+  struct linger now = {.l_onoff = 1};
+  uv_os_fd_t fd;
+  if (uv_fileno(&u->uv.handle, &fd) == 0)
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+static void uvstream_close(alk_stream_t *s)
+{
+  uvstream_t *u = self(s);
+  if (u->uv.handle.type == UV_TCP && alk_stream_is(s, ALK_S_OPEN) &&
+      !alk_stream_is(s, ALK_S_FLUSHED))
+    reset_on_close(u);
+  uv_close(&u->uv.handle, on_closed);
+}
+
+static void uvstream_free(alk_stream_t *s)
+{
+  alk_free(self(s));
+}
+
+static const alk_stream_ops_t tcp_ops = {
+  .kind = "tcp",
+  .resume = uvstream_resume,
+  .pause = uvstream_pause,
+  .write = uvstream_write,
+  .end = uvstream_end,
+  .close = uvstream_close,
+  .free = uvstream_free,
+};
+
+static const alk_stream_ops_t pipe_ops = {
+  .kind = "pipe",
+  .resume = uvstream_resume,
+  .pause = uvstream_pause,
+  .write = uvstream_write,
+  .end = uvstream_end,
+  .close = uvstream_close,
+  .free = uvstream_free,
+};
+
+alk_stream_t *alk_uvstream_new(alk_loop_t *l, uv_handle_type type)
+{
+  CHECK(type == UV_TCP || type == UV_NAMED_PIPE);
+  uvstream_t *u = alk_alloc(sizeof *u);
+  uv_loop_t *uv = alk_loop_uv(l);
+  if (type == UV_TCP)
+    CHECK(uv_tcp_init(uv, &u->uv.tcp) == 0);
+  else
+    CHECK(uv_pipe_init(uv, &u->uv.pipe, 0) == 0);
+  u->uv.handle.data = u;
+  alk_stream_init(&u->stream, l, type == UV_TCP ? &tcp_ops : &pipe_ops);
+  return &u->stream;
+}
+
+uv_stream_t *alk_uvstream_handle(alk_stream_t *s)
+{
+  return &self(s)->uv.stream;
+}
+
+void alk_uvstream_opened(alk_stream_t *s)
+{
+  if (s->ops == &tcp_ops) uv_tcp_nodelay(&self(s)->uv.tcp, 1);
+  alk_emit_open(s);
+  if (alk_stream_is(s, ALK_S_ENDED) && !alk_stream_is(s, ALK_S_CLOSING))
+    uvstream_end(s);
+}
+
+alk_stream_t *alk_pipe_open(alk_loop_t *l, int fd)
+{
+  alk_stream_t *s = alk_uvstream_new(l, UV_NAMED_PIPE);
+  int rc = uv_pipe_open(&self(s)->uv.pipe, fd);
+  if (rc < 0) {
+    alk_stream_close(s); /* nobody owns it: it frees itself */
+    close(fd);
+    return NULL;
+  }
+  alk_emit_open(s); /* nobody owns it yet: no event comes of it */
+  return s;
+}

@@ -1,0 +1,48 @@
+/* net.h - where streams come from. Names are resolved above, in JavaScript:
+ * what was checked against a policy is what is connected to. */
+#ifndef ALK_NET_H
+#define ALK_NET_H
+
+#include <stdint.h>
+
+#include "core/stream.h"
+
+/* Long enough for an IPv6 address with a scope. */
+enum { ALK_ADDR_MAX = 64 };
+
+typedef struct {
+  char address[ALK_ADDR_MAX];
+  uint16_t port;
+  int family; /* 4 or 6 */
+} alk_addr_t;
+
+/* address is numeric. Returns a stream at once; on_open or on_close tells how
+ * it went. */
+alk_stream_t *alk_tcp_connect(alk_loop_t *l, const char *address,
+                              uint16_t port);
+alk_stream_t *alk_unix_connect(alk_loop_t *l, const char *path);
+
+/* The two ends of a tcp stream. False: not a tcp stream, or not connected. */
+bool alk_tcp_peer(alk_stream_t *s, alk_addr_t *out);
+bool alk_tcp_local(alk_stream_t *s, alk_addr_t *out);
+
+/* A listener is a source of streams, born open, paused and without owner: the
+ * callback must own() or close() each. */
+typedef struct alk_listener alk_listener_t;
+typedef struct {
+  void (*on_stream)(alk_listener_t *ln, alk_stream_t *s);
+  /* accept() failed (EMFILE, ECONNABORTED): the listener goes on. */
+  void (*on_error)(alk_listener_t *ln, const alk_err_t *err);
+  void (*on_close)(alk_listener_t *ln);
+} alk_listener_events_t;
+
+alk_listener_t *alk_tcp_listen(alk_loop_t *l, const char *address,
+                               uint16_t port, const alk_listener_events_t *ev,
+                               void *data, alk_err_t *err);
+void *alk_listener_data(const alk_listener_t *ln);
+bool alk_listener_address(const alk_listener_t *ln, alk_addr_t *out);
+/* Whether it keeps the loop alive (it does, when born). */
+void alk_listener_ref(alk_listener_t *ln, bool keeps);
+void alk_listener_close(alk_listener_t *ln);
+
+#endif
