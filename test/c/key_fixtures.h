@@ -1,0 +1,117 @@
+/* key_fixtures.h - keys that ssh-keygen made for the tests, and nobody uses. */
+#ifndef KEY_FIXTURES_H
+#define KEY_FIXTURES_H
+
+/* clang-format off */
+static const char fixture_ed25519[] =
+  "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+  "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n"
+  "QyNTUxOQAAACBcZsm64SUGyjB1UHXKa/KeRA1+bGdC00/1++lt5Yh9VQAAAJi9xl4TvcZe\n"
+  "EwAAAAtzc2gtZWQyNTUxOQAAACBcZsm64SUGyjB1UHXKa/KeRA1+bGdC00/1++lt5Yh9VQ\n"
+  "AAAEBYAbPg1cSjnm3MgwSdHrc2iVyurRq1t8WEzTxWT8Mta1xmybrhJQbKMHVQdcpr8p5E\n"
+  "DX5sZ0LTT/X76W3liH1VAAAAD2ZpeHR1cmVAZXhhbXBsZQECAwQFBg==\n"
+  "-----END OPENSSH PRIVATE KEY-----\n";
+
+static const char fixture_p256[] =
+  "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+  "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAaAAAABNlY2RzYS\n"
+  "1zaGEyLW5pc3RwMjU2AAAACG5pc3RwMjU2AAAAQQQ/hSMVI5fhScAYWGMDUahmamBcFznz\n"
+  "e3DNzeNyz12ThqxZEyXqE0H9+q1Y/c4PNjlbkSy//ZQ7IwazzIgtNtRBAAAAqMfdd8rH3X\n"
+  "fKAAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBD+FIxUjl+FJwBhY\n"
+  "YwNRqGZqYFwXOfN7cM3N43LPXZOGrFkTJeoTQf36rVj9zg82OVuRLL/9lDsjBrPMiC021E\n"
+  "EAAAAhANU0GKqDhvDGosaGqfr8m9q5VblMT6leZ9ZrvMWqXPTXAAAAD2ZpeHR1cmVAZXhh\n"
+  "bXBsZQ==\n"
+  "-----END OPENSSH PRIVATE KEY-----\n";
+
+static const char fixture_p384[] =
+  "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+  "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAiAAAABNlY2RzYS\n"
+  "1zaGEyLW5pc3RwMzg0AAAACG5pc3RwMzg0AAAAYQQzSestKtTFfMO9yei4NMnsX9tHaIxG\n"
+  "1rMkuELWd1LxcRDfxTsOf2jWahosRoN+fFFDG6gpadPbmO++yzpJI1J/PcfzNjP8zm5QSm\n"
+  "orDc3fJuyTlUNocWpi7c7P1pxzOtoAAADYdX0+zHV9PswAAAATZWNkc2Etc2hhMi1uaXN0\n"
+  "cDM4NAAAAAhuaXN0cDM4NAAAAGEEM0nrLSrUxXzDvcnouDTJ7F/bR2iMRtazJLhC1ndS8X\n"
+  "EQ38U7Dn9o1moaLEaDfnxRQxuoKWnT25jvvss6SSNSfz3H8zYz/M5uUEpqKw3N3ybsk5VD\n"
+  "aHFqYu3Oz9acczraAAAAMQC1B9EEtNszvz5vblIdxnKDy/ObI2cTV1SciD4beHGaFUvMDE\n"
+  "jy5P7KkIVYJQJ0nMkAAAAPZml4dHVyZUBleGFtcGxl\n"
+  "-----END OPENSSH PRIVATE KEY-----\n";
+
+static const char fixture_p521[] =
+  "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+  "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAArAAAABNlY2RzYS\n"
+  "1zaGEyLW5pc3RwNTIxAAAACG5pc3RwNTIxAAAAhQQBcpss/acZoJ1CrJbKyN1gjGNNAyWQ\n"
+  "MR6TxRfDI2BFSNWc4ioTQc5CAkLJMr6XWZbMeTFDcpEFuHe3HkXrKV6s5QgALpd0sNKd22\n"
+  "us1vH/QVzixEoxqC2DhiRtftB4iPcT4LlnxoqtMHGziwpTFI8YYjrHmhaFEKz9RfEf9ySM\n"
+  "70kxeD0AAAEQXpUK3V6VCt0AAAATZWNkc2Etc2hhMi1uaXN0cDUyMQAAAAhuaXN0cDUyMQ\n"
+  "AAAIUEAXKbLP2nGaCdQqyWysjdYIxjTQMlkDEek8UXwyNgRUjVnOIqE0HOQgJCyTK+l1mW\n"
+  "zHkxQ3KRBbh3tx5F6ylerOUIAC6XdLDSndtrrNbx/0Fc4sRKMagtg4YkbX7QeIj3E+C5Z8\n"
+  "aKrTBxs4sKUxSPGGI6x5oWhRCs/UXxH/ckjO9JMXg9AAAAQXsHdplyuGCuWp0U641zroKo\n"
+  "ewAiR9NTSzERIC9I3Zv7Ex1oZM2XZ9PAcMyUjy+gzGMoQmOivJ/jyBBV3x41SeV1AAAAD2\n"
+  "ZpeHR1cmVAZXhhbXBsZQECAwQ=\n"
+  "-----END OPENSSH PRIVATE KEY-----\n";
+
+static const char fixture_rsa[] =
+  "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+  "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAABlwAAAAdzc2gtcn\n"
+  "NhAAAAAwEAAQAAAYEAy9IGMENg/r02uMBo6XWrsOJtk8eGLP7jbduzIIMEnyEglY/4jCdw\n"
+  "u2wTaqbDo4uMMo8SZK5SS6+ctQwUT3RowEQYUd5XsdbZrRxpoaQ2Yg3+StFqHWsVCntIvD\n"
+  "b9rTOwH0NXU/LfSUxMVs0jWTxXHsQhWs+h4tjTToQC+K0HUHcktFotOIMBhNfqDj5DPMl6\n"
+  "bgEyMfQZk6ipRvMIcicXRtJRU9vR6eJkBee7HAOoTDiKJc9eZXD0mAPnQiv6UI0RTsJD2v\n"
+  "vWrHsByPDc+mMYhavR/fUvbkfIetdqb1qCOE8AK2VyEbAxXI7V5/kRyIs9UM9htdHduBhN\n"
+  "k++2AcSRMxkOA2VFLE7HUAWNK6LSvaOqW3QAw+6GAFy0BUVI8sUcPaAdiIfp3k5Hc6Amop\n"
+  "5JJKbWvzfoRAWSLRbemAgy6qX4t1z38n+OgltMPC68q4sF1ezoAP5nYDRZx2hP7QSSDOFT\n"
+  "NcmSxAJnlxgWJUshh3ajp8mC8WZB1PsLn2HM2s9DAAAFiKwvOOSsLzjkAAAAB3NzaC1yc2\n"
+  "EAAAGBAMvSBjBDYP69NrjAaOl1q7DibZPHhiz+423bsyCDBJ8hIJWP+IwncLtsE2qmw6OL\n"
+  "jDKPEmSuUkuvnLUMFE90aMBEGFHeV7HW2a0caaGkNmIN/krRah1rFQp7SLw2/a0zsB9DV1\n"
+  "Py30lMTFbNI1k8Vx7EIVrPoeLY006EAvitB1B3JLRaLTiDAYTX6g4+QzzJem4BMjH0GZOo\n"
+  "qUbzCHInF0bSUVPb0eniZAXnuxwDqEw4iiXPXmVw9JgD50Ir+lCNEU7CQ9r71qx7Acjw3P\n"
+  "pjGIWr0f31L25HyHrXam9agjhPACtlchGwMVyO1ef5EciLPVDPYbXR3bgYTZPvtgHEkTMZ\n"
+  "DgNlRSxOx1AFjSui0r2jqlt0AMPuhgBctAVFSPLFHD2gHYiH6d5OR3OgJqKeSSSm1r836E\n"
+  "QFki0W3pgIMuql+Ldc9/J/joJbTDwuvKuLBdXs6AD+Z2A0WcdoT+0EkgzhUzXJksQCZ5cY\n"
+  "FiVLIYd2o6fJgvFmQdT7C59hzNrPQwAAAAMBAAEAAAGAUSdudGAXqkZPmA9wlmhWdOcrRz\n"
+  "ieGaNhjdf5Ajx4ph2sGjEJf1Ci59VYA9KjuiYxq93grnrkZKNnS4UkPyC0Jr3WSx6zHynT\n"
+  "YUSbYJOAXdmBg2vPiygcaCB/bQWeSwz2FvSavF/LfSVmjfc/GGRYsfTY7Q4YQLkhpbUVc8\n"
+  "t9SpIt6KuxLrum6qyH0qUC45y7ZTqPsGknl+4DfK7/EWi0MWxDmpa/hZcxSVKj4zsnkzW9\n"
+  "9+ESDmUD1tVTCrt0/wazhA+qSVNk+/oF7goMRZZROQOnTGsnKBqd6dsJXSJiIGqBuIMKOt\n"
+  "kpeM1PTS+b46T7mbYkcCnFz8+lyQ9BnIFLPProS5tpG9vB+PHNJpjDDXnqwC/sYB0Q5kd3\n"
+  "SjoK7bOj91mltaxvKUPt1Pw7GEjG8PGUaijX1dhTcZiZKkds3ZkDdBGtFyp60v6m7wB8iJ\n"
+  "fPVH59wzX9MYlQirnSD+l0a2fSPzo/tKfnaeWNImUPSHIPGgxloGQOz7WQeexMnr7xAAAA\n"
+  "wQDULW1Pq/PXN5akfmuj/ihY/G5aAHLcyeWqGuluz729m/3ZpRXD5JtG5Br0A8XObBdW7L\n"
+  "n4qMmoNFRxcy+9Ubc8NGhG2zHNL55eVr0O0LHyux/zHtcLqBvzPt5MIkgi22Mf/M5LNUpR\n"
+  "vVUjkNHS7Kp5SQgXizQi4kJlDHtFrRlT7ubOZeBRbxJMKK0XsS4dKXai+C1BAN+/Fvo6On\n"
+  "YvCsO9UWM0q6IhQEj/PeHtWVkm9Bs2giMJ3DCJqedi7kipYlMAAADBAOioUQFY8H4Ek5zf\n"
+  "fQnHiT/ydheb3WTUBlXXwO0qKj6lwPlRxpDzfUAd0HKQb/hq8pwGkecX/ANRjhMj1WcPcf\n"
+  "dVmRC3Vd5odkiOQDvtcs2iveEPmwiDQgoUz/g4iVsS99/cb5+cmVDXY80gd6NIduWJMUUZ\n"
+  "dZpRC63bomjIOgc0YF+Sjjl7skSzbQF18gcUwtKTy9HI4Kw0BZksX8Pj+0a+Dpgv3QMw+U\n"
+  "adOJ32G7p5Cg9mesz7iK+rTmHOrzCLMQAAAMEA4EUK8J2adJ4OTajDK/XVMsV6DnquKO0t\n"
+  "hUtKAvG8Q9eFiWSBjKSqKeJOmI5Cbs/qu6yFjwZENSbqHOuUC6ld3GixO7s0zdq44E4DGo\n"
+  "M2VDBOZAcGfxC+cBMVzFEfAw+u+VVNBKqxzVWzC40ZQTbHVcmj+AEz7sjBtsNm+Cc7z37K\n"
+  "KiusNIEHEt9WGgY0srGRJVLWsxgSNAc3DEWD54n/3stJN12Db6PbBsTlId68Wrq05tdltQ\n"
+  "COlI3NsqA7ajyzAAAAD2ZpeHR1cmVAZXhhbXBsZQECAw==\n"
+  "-----END OPENSSH PRIVATE KEY-----\n";
+
+/* Ed25519, one bcrypt round; the passphrase is "open sesame". */
+static const char fixture_locked[] =
+  "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+  "b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABC/HczF47\n"
+  "69oBJJylvwa/GbAAAAAQAAAAEAAAAzAAAAC3NzaC1lZDI1NTE5AAAAIMo/FaS6lzcnB+jB\n"
+  "bfCin0D/1hNKEdb3YZdS8CzKrTf9AAAAoKt/jc5XHvicbsMD+V0cNUTXEWRlCUrXcSmNn6\n"
+  "Tc+zomrnK18qUj76kW5Xsh8H86BVtJlnfMUBkKxAd+qO/wA29a4pXZJfjiiNXUpVwUR96b\n"
+  "+QAzg/eUqQbcXk4kIZA1hj8AkPZRPT5u/PGDblM5JAD8KR7z54v2D9uwW4Z+b3lzw9quhU\n"
+  "dANoBdg55NTALTncOjTm5QNts2/rSJ4CxLK0w=\n"
+  "-----END OPENSSH PRIVATE KEY-----\n";
+
+/* The same, under aes256-gcm@openssh.com. */
+static const char fixture_gcm[] =
+  "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+  "b3BlbnNzaC1rZXktdjEAAAAAFmFlczI1Ni1nY21Ab3BlbnNzaC5jb20AAAAGYmNyeXB0AA\n"
+  "AAGAAAABCevIXTI0OmHyeevHidovHrAAAAAQAAAAEAAAAzAAAAC3NzaC1lZDI1NTE5AAAA\n"
+  "IOCK/4gE/p8WnBrWw8hhCtpM2CVtZj1XZqqkNrljkPB+AAAAoFBnqvA8qKl/PrcZqPFAWW\n"
+  "S8EKmfSGzhH1ZGzA4h4b29hYDwJ1KjTBTGWRv0PB4tDs5C1nwKJgrewig+MbET4zZTdG45\n"
+  "vc/REYnJhWiQ80WXw0oeXVZgM4vDUKVu7g+Nje4Wim/NHjt/druEntCz0k/9/O5klO1LXr\n"
+  "d7Kb89LvTaK++kdGBQCQxAkFcB3s70u+2ptHE3iXbYlwO8h7cMMIB90UekgB3gJsserbgJ\n"
+  "hz9d\n"
+  "-----END OPENSSH PRIVATE KEY-----\n";
+
+/* clang-format on */
+
+#endif
