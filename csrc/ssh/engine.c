@@ -1,0 +1,38 @@
+/* engine.c - the engines that are built in; the first is the default. */
+#include "ssh/engine.h"
+
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "ssh/engine_info.h"
+
+extern const alk_engine_t alk_libssh_engine;
+
+static const alk_engine_t *const engines[] = {&alk_libssh_engine};
+
+const alk_engine_t *alk_engine_at(size_t i)
+{
+  return i < sizeof engines / sizeof *engines ? engines[i] : NULL;
+}
+
+const alk_engine_t *alk_engine_find(const char *name)
+{
+  for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+    if (name == NULL || strcmp(engines[i]->name, name) == 0) return engines[i];
+  return NULL;
+}
+
+bool alk_engine_info(size_t i, const char **name, const char **version)
+{
+  const alk_engine_t *e = alk_engine_at(i);
+  if (e == NULL) return false;
+  *name = e->name;
+  *version = e->version();
+  return true;
+}
+
+const char *alk_crypto_version(void)
+{
+  return OpenSSL_version(OPENSSL_VERSION_STRING);
+}

@@ -1,0 +1,144 @@
+/* observer.c - what libssh's headers do not offer and its archive does.
+ *
+ * libssh keeps a list of packet handlers and asks them in order. Ours joins it
+ * first, looks, and lets libssh's own handler follow. So we learn of window
+ * adjustments and open answers (trap 5), of refusals with their exact reason
+ * (trap 10), and of packet sizes that its writer cannot live with.
+ *
+ * The other way round: libssh's refusal of an open always says "prohibited"
+ * without a word. The link diverts its packer's calls (-Wl,--wrap) through
+ * here, and while observer_refuse() runs, that one packet gets our reason. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+#include "ssh/libssh/impl.h"
+
+/* In libssh.a, not in its headers (0.9 to 0.12 alike). */
+void ssh_packet_set_callbacks(ssh_session session,
+                              struct ssh_packet_callbacks_struct *callbacks);
+int ssh_buffer_pack_va(ssh_buffer buffer, const char *format, size_t argc,
+                       va_list ap);
+int __wrap__ssh_buffer_pack(ssh_buffer buffer, const char *format, size_t argc,
+                            ...);
+
+enum {
+  CHANNEL_OPEN = 90,
+  CHANNEL_OPEN_CONFIRMATION = 91,
+  CHANNEL_OPEN_FAILURE = 92,
+  CHANNEL_WINDOW_ADJUST = 93
+};
+
+static void check_packet_size(session_t *s, uint32_t size)
+{
+  if (size < MAX_PACKET_MIN)
+    session_fail(s, ALK_E_PROTO, "maximum packet size of %u bytes", size);
+}
+
+static channel_t *opening(session_t *s, uint32_t id)
+{
+  channel_t *c = s->channels;
+  while (c != NULL && !(c->state == CH_OPENING && c->id == id))
+    c = c->next;
+  return c;
+}
+
+static void saw_failure(session_t *s, alk_rd_t *r)
+{
+  channel_t *c = opening(s, alk_rd_u32(r));
+  uint32_t reason = alk_rd_u32(r);
+  size_t len;
+  const uint8_t *text = alk_rd_str(r, &len);
+  if (c == NULL || c->refusal_reason != 0) return;
+  if (len > REFUSAL_MAX) len = REFUSAL_MAX;
+  c->refusal = alk_alloc(len + 1);
+  for (size_t i = 0; i < len; i++) /* a peer's words: printable only */
+    c->refusal[i] = text[i] >= ' ' && text[i] < 127 ? (char) text[i] : '?';
+  c->refusal_reason = reason != 0 && reason <= ALK_OPEN_SHORTAGE
+                        ? reason
+                        : ALK_OPEN_CONNECT_FAILED;
+  s->answered = true;
+}
+
+static int observe(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)
+{
+  (void) ssh;
+  session_t *s = user;
+  alk_rd_t r = alk_rd(ssh_buffer_get(packet), ssh_buffer_get_len(packet));
+  if (type == CHANNEL_OPEN) {
+    (void) alk_rd_sub(&r);
+    (void) alk_rd_u32(&r);
+    (void) alk_rd_u32(&r);
+    check_packet_size(s, alk_rd_u32(&r));
+  } else if (type == CHANNEL_OPEN_CONFIRMATION) {
+    (void) alk_rd_u32(&r);
+    (void) alk_rd_u32(&r);
+    (void) alk_rd_u32(&r);
+    check_packet_size(s, alk_rd_u32(&r));
+    s->answered = true;
+  } else if (type == CHANNEL_OPEN_FAILURE) {
+    saw_failure(s, &r);
+  } else {
+    s->adjusted = true;
+  }
+  /* A packet that has failed the session goes no further. */
+  return s->base.err.code == ALK_OK ? SSH_PACKET_NOT_USED : SSH_PACKET_USED;
+}
+
+void observer_attach(session_t *s)
+{
+  static ssh_packet_callback table[] = {observe, observe, observe, observe};
+  s->observer.start = CHANNEL_OPEN;
+  s->observer.n_callbacks = CHANNEL_WINDOW_ADJUST - CHANNEL_OPEN + 1;
+  s->observer.callbacks = table;
+  s->observer.user = s;
+  ssh_packet_set_callbacks(s->ssh, &s->observer);
+}
+
+/* What to say instead, while observer_refuse() runs. A thread has one loop. */
+static _Thread_local struct {
+  bool on;
+  alk_open_reason_t reason;
+  const char *text;
+} refusal;
+
+static int pack(ssh_buffer buffer, const char *format, size_t argc, ...)
+{
+  va_list ap;
+  va_start(ap, argc);
+  int rc = ssh_buffer_pack_va(buffer, format, argc, ap);
+  va_end(ap);
+  return rc;
+}
+
+/* libssh's own call is ("bdddd", 92, sender, 1, 0, 0): two empty strings. */
+int __wrap__ssh_buffer_pack(ssh_buffer buffer, const char *format, size_t argc,
+                            ...)
+{
+  va_list ap;
+  va_start(ap, argc);
+  int rc;
+  if (refusal.on && strcmp(format, "bdddd") == 0) {
+    unsigned type = va_arg(ap, unsigned);
+    uint32_t sender = va_arg(ap, uint32_t);
+    refusal.on = false;
+    rc = pack(buffer, "bddss", 5, type, sender, (uint32_t) refusal.reason,
+              refusal.text, "", 0x4f65feb3 /* libssh's end mark */);
+  } else {
+    rc = ssh_buffer_pack_va(buffer, format, argc, ap);
+  }
+  va_end(ap);
+  return rc;
+}
+
+void observer_refuse(ssh_message msg, alk_open_reason_t reason,
+                     const char *text)
+{
+  refusal.on = true;
+  refusal.reason = reason;
+  refusal.text = text;
+  ssh_message_reply_default(msg);
+  refusal.on = false;
+}
