@@ -1,0 +1,42 @@
+/* classes.h - the classes, and what they need of one another. */
+#ifndef ALK_CLASSES_H
+#define ALK_CLASSES_H
+
+#include "core/stream.h"
+
+#include "napi/wrap.h"
+#include "net/net.h"
+#include "ssh/key.h"
+
+extern const wrap_class_t stream_class, listener_class, session_class,
+  socks_class, relay_class, key_class;
+
+/* A stream as a JS object that owns it. NULL: it is closed instead. */
+napi_value stream_wrap(wrap_env_t *e, alk_stream_t *s);
+/* The stream of a Stream argument. NULL: thrown. */
+alk_stream_t *stream_peek(napi_env env, napi_value v);
+/* The same, taken away from its JS object: own() it. */
+alk_stream_t *stream_take(napi_env env, napi_value v);
+
+/* { address, port, family } */
+napi_value address_object(napi_env env, const alk_addr_t *addr);
+
+alk_key_t *key_arg(napi_env env, napi_value v); /* NULL: thrown */
+
+/* The functions that make the objects. */
+napi_value stream_connect_tcp(napi_env env, napi_callback_info info);
+napi_value stream_connect_unix(napi_env env, napi_callback_info info);
+napi_value listener_listen_tcp(napi_env env, napi_callback_info info);
+napi_value session_client(napi_env env, napi_callback_info info);
+napi_value session_server(napi_env env, napi_callback_info info);
+napi_value socks_accept(napi_env env, napi_callback_info info);
+napi_value relay_join(napi_env env, napi_callback_info info);
+napi_value key_read_private(napi_env env, napi_callback_info info);
+napi_value key_read_blob(napi_env env, napi_callback_info info);
+napi_value key_generate(napi_env env, napi_callback_info info);
+napi_value key_format(napi_env env, napi_callback_info info);
+napi_value key_fingerprint(napi_env env, napi_callback_info info);
+napi_value hosts_match(napi_env env, napi_callback_info info);
+napi_value hosts_line(napi_env env, napi_callback_info info);
+
+#endif

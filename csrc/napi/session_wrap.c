@@ -1,0 +1,366 @@
+/* session_wrap.c - an SSH session as a JS object. */
+#include <stdlib.h>
+
+#include "core/mem.h"
+
+#include "napi/classes.h"
+#include "ssh/ssh.h"
+
+enum { ON_HOSTKEY, ON_LOGIN, ON_AUTH, ON_READY, ON_CHANNEL, ON_CLOSE };
+enum { LIST_MAX = 1024, USER_MAX = 256, HOSTKEYS_MAX = 16 };
+
+typedef struct {
+  wrap_t wrap;      /* first */
+  alk_session_t *s; /* NULL: closed */
+} session_wrap_t;
+
+static void on_hostkey(alk_session_t *s, const uint8_t *blob, size_t len)
+{
+  session_wrap_t *w = alk_session_data(s);
+  napi_handle_scope scope;
+  if (!wrap_begin(&w->wrap, &scope)) return;
+  napi_value key = wrap_buffer(w->wrap.e->env, blob, len);
+  if (key != NULL) wrap_emit(&w->wrap, ON_HOSTKEY, 1, &key);
+  wrap_end(&w->wrap, scope);
+}
+
+static void emit(alk_session_t *s, int event)
+{
+  session_wrap_t *w = alk_session_data(s);
+  napi_handle_scope scope;
+  if (!wrap_begin(&w->wrap, &scope)) return;
+  wrap_emit(&w->wrap, event, 0, NULL);
+  wrap_end(&w->wrap, scope);
+}
+
+static void on_login(alk_session_t *s)
+{
+  emit(s, ON_LOGIN);
+}
+
+static void on_ready(alk_session_t *s)
+{
+  emit(s, ON_READY);
+}
+
+/* What a peer sent as text need not be UTF-8; N-API makes it so. */
+static void on_auth(alk_session_t *s, const alk_auth_t *auth)
+{
+  session_wrap_t *w = alk_session_data(s);
+  napi_handle_scope scope;
+  if (!wrap_begin(&w->wrap, &scope)) return;
+  napi_env env = w->wrap.e->env;
+  napi_value argv[4] = {
+    wrap_text(env, auth->user),
+    wrap_text(env, auth->algorithm),
+    wrap_buffer(env, auth->blob, auth->blob_len),
+  };
+  bool ok = argv[0] != NULL && argv[1] != NULL && argv[2] != NULL &&
+            napi_get_boolean(env, auth->proven, &argv[3]) == napi_ok;
+  if (ok) wrap_emit(&w->wrap, ON_AUTH, 4, argv);
+  wrap_end(&w->wrap, scope);
+}
+
+static void on_channel(alk_session_t *s, alk_stream_t *ch,
+                       const alk_target_t *target)
+{
+  session_wrap_t *w = alk_session_data(s);
+  napi_handle_scope scope;
+  if (!wrap_begin(&w->wrap, &scope)) {
+    alk_stream_close(ch);
+    return;
+  }
+  napi_env env = w->wrap.e->env;
+  napi_value argv[] = {
+    stream_wrap(w->wrap.e, ch),          wrap_number(env, target->type),
+    wrap_text(env, target->host),        wrap_number(env, target->port),
+    wrap_text(env, target->origin_host), wrap_number(env, target->origin_port),
+  };
+  if (argv[0] != NULL) wrap_emit(&w->wrap, ON_CHANNEL, 6, argv);
+  wrap_end(&w->wrap, scope);
+}
+
+static void on_close(alk_session_t *s, const alk_err_t *err)
+{
+  session_wrap_t *w = alk_session_data(s);
+  napi_handle_scope scope;
+  w->s = NULL;
+  if (wrap_begin(&w->wrap, &scope)) {
+    napi_value error = wrap_error(w->wrap.e, err);
+    wrap_emit(&w->wrap, ON_CLOSE, 1, &error);
+    wrap_end(&w->wrap, scope);
+  }
+  wrap_detach(&w->wrap);
+}
+
+static const alk_session_events_t events = {
+  .on_hostkey = on_hostkey,
+  .on_login = on_login,
+  .on_auth = on_auth,
+  .on_ready = on_ready,
+  .on_channel = on_channel,
+  .on_close = on_close,
+};
+
+/* The options of one call, with the memory that they point to. */
+typedef struct {
+  alk_session_opts_t opts;
+  bool has_engine;
+  char engine[32], user[USER_MAX];
+  char kex[LIST_MAX], ciphers[LIST_MAX], macs[LIST_MAX], hostkeys[LIST_MAX];
+  alk_key_t *keys[HOSTKEYS_MAX];
+} options_t;
+
+static bool text_option(napi_env env, napi_value o, const char *name, char *buf,
+                        size_t cap, const char **out)
+{
+  napi_value v;
+  if (napi_get_named_property(env, o, name, &v) != napi_ok) return false;
+  if (wrap_is_null(env, v)) return true;
+  if (!wrap_str(env, v, buf, cap)) return false;
+  *out = buf;
+  return true;
+}
+
+static bool number_option(napi_env env, napi_value o, const char *name,
+                          double *out)
+{
+  napi_value v;
+  if (napi_get_named_property(env, o, name, &v) != napi_ok) return false;
+  if (wrap_is_null(env, v)) return true;
+  return napi_get_value_double(env, v, out) == napi_ok && *out >= 0 &&
+         *out <= 9007199254740991.0;
+}
+
+static bool key_options(napi_env env, napi_value o, options_t *out)
+{
+  napi_value list, v;
+  uint32_t n = 0;
+  if (napi_get_named_property(env, o, "hostKeys", &list) != napi_ok)
+    return false;
+  if (wrap_is_null(env, list)) return true;
+  if (napi_get_array_length(env, list, &n) != napi_ok || n > HOSTKEYS_MAX)
+    return false;
+  for (uint32_t i = 0; i < n; i++) {
+    if (napi_get_element(env, list, i, &v) != napi_ok) return false;
+    out->keys[i] = key_arg(env, v);
+    if (out->keys[i] == NULL) return false;
+  }
+  out->opts.hostkeys = out->keys;
+  out->opts.hostkeys_len = n;
+  return true;
+}
+
+static bool read_options(napi_env env, napi_value o, options_t *out)
+{
+  alk_session_opts_t *p = &out->opts;
+  const char *engine = NULL;
+  double bytes = 0, seconds = 0, window = 0, channels = 0;
+  bool ok =
+    text_option(env, o, "engine", out->engine, sizeof out->engine, &engine) &&
+    text_option(env, o, "user", out->user, sizeof out->user, &p->user) &&
+    text_option(env, o, "kex", out->kex, LIST_MAX, &p->kex) &&
+    text_option(env, o, "ciphers", out->ciphers, LIST_MAX, &p->ciphers) &&
+    text_option(env, o, "macs", out->macs, LIST_MAX, &p->macs) &&
+    text_option(env, o, "hostKeyAlgorithms", out->hostkeys, LIST_MAX,
+                &p->hostkey_algorithms) &&
+    number_option(env, o, "rekeyBytes", &bytes) &&
+    number_option(env, o, "rekeySeconds", &seconds) &&
+    number_option(env, o, "windowMax", &window) &&
+    number_option(env, o, "maxChannels", &channels) && seconds <= UINT32_MAX &&
+    window <= UINT32_MAX && channels <= UINT32_MAX && key_options(env, o, out);
+  out->has_engine = engine != NULL;
+  p->rekey_bytes = (uint64_t) bytes;
+  p->rekey_seconds = (uint32_t) seconds;
+  p->window_max = (uint32_t) window;
+  p->max_channels = (uint32_t) channels;
+  return ok;
+}
+
+static napi_value throw_option(napi_env env, const char *what)
+{
+  alk_err_t err;
+  alk_fail(&err, ALK_E_OPTION, 0, "%s", what);
+  return wrap_throw(env, &err);
+}
+
+static napi_value open_session(napi_env env, napi_callback_info info,
+                               bool server)
+{
+  napi_value argv[2];
+  options_t o = {0};
+  alk_err_t err;
+  wrap_args(env, info, 2, argv);
+  if (!read_options(env, argv[1], &o))
+    return throw_option(env, "session options are wrong");
+  if (server ? o.opts.hostkeys_len == 0 : o.opts.user == NULL)
+    return throw_option(env,
+                        server ? "hostKeys is required" : "user is required");
+  alk_stream_t *transport = stream_take(env, argv[0]);
+  if (transport == NULL) return NULL;
+  wrap_env_t *e = wrap_env(env);
+  session_wrap_t *w = alk_alloc(sizeof *w);
+  napi_value object = wrap_new(e, &session_class, &w->wrap);
+  if (object == NULL) {
+    alk_stream_close(transport);
+    return NULL;
+  }
+  w->s = (server ? alk_ssh_server : alk_ssh_client)(
+    transport, o.has_engine ? o.engine : NULL, &o.opts, &events, w, &err);
+  if (w->s != NULL) return object;
+  wrap_detach(&w->wrap);
+  return wrap_throw(env, &err);
+}
+
+napi_value session_client(napi_env env, napi_callback_info info)
+{
+  return open_session(env, info, false);
+}
+
+napi_value session_server(napi_env env, napi_callback_info info)
+{
+  return open_session(env, info, true);
+}
+
+static alk_session_t *self(napi_env env, napi_callback_info info, size_t argc,
+                           napi_value *argv)
+{
+  session_wrap_t *w = wrap_this(env, info, &session_class, argc, argv);
+  if (w == NULL) return NULL;
+  if (w->s == NULL) wrap_throw_closed(env);
+  return w->s;
+}
+
+static napi_value trust(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  alk_session_t *s = self(env, info, 1, argv);
+  if (s != NULL) alk_session_trust(s, wrap_bool(env, argv[0]));
+  return NULL;
+}
+
+static napi_value login(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  alk_session_t *s = self(env, info, 1, argv);
+  if (s == NULL) return NULL;
+  alk_key_t *key = key_arg(env, argv[0]);
+  if (key != NULL) alk_session_login(s, key);
+  return NULL;
+}
+
+static napi_value admit(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  alk_session_t *s = self(env, info, 1, argv);
+  if (s != NULL) alk_session_admit(s, wrap_bool(env, argv[0]));
+  return NULL;
+}
+
+static napi_value keepalive(napi_env env, napi_callback_info info)
+{
+  alk_session_t *s = self(env, info, 0, NULL);
+  if (s != NULL) alk_session_keepalive(s);
+  return NULL;
+}
+
+static napi_value received(napi_env env, napi_callback_info info)
+{
+  alk_session_t *s = self(env, info, 0, NULL);
+  if (s == NULL) return NULL;
+  return wrap_number(env, (double) alk_session_received(s));
+}
+
+static napi_value session_info(napi_env env, napi_callback_info info)
+{
+  alk_session_info_t i;
+  napi_value o;
+  alk_session_t *s = self(env, info, 0, NULL);
+  if (s == NULL || napi_create_object(env, &o) != napi_ok) return NULL;
+  alk_session_info(s, &i);
+  wrap_set(env, o, "engine", wrap_text(env, i.engine));
+  wrap_set(env, o, "peer", wrap_text(env, i.peer));
+  wrap_set(env, o, "kex", wrap_text(env, i.kex));
+  wrap_set(env, o, "hostkey", wrap_text(env, i.hostkey));
+  wrap_set(env, o, "cipherIn", wrap_text(env, i.cipher_in));
+  wrap_set(env, o, "cipherOut", wrap_text(env, i.cipher_out));
+  wrap_set(env, o, "macIn", wrap_text(env, i.mac_in));
+  wrap_set(env, o, "macOut", wrap_text(env, i.mac_out));
+  return o;
+}
+
+static napi_value close_(napi_env env, napi_callback_info info)
+{
+  session_wrap_t *w = wrap_this(env, info, &session_class, 0, NULL);
+  if (w != NULL && w->s != NULL) alk_session_close(w->s);
+  return NULL;
+}
+
+static napi_value open_(napi_env env, napi_callback_info info)
+{
+  napi_value argv[5];
+  char host[4096], origin[256];
+  uint32_t type, port, origin_port;
+  alk_session_t *s = self(env, info, 5, argv);
+  if (s == NULL || !wrap_u32(env, argv[0], ALK_FORWARDED_STREAMLOCAL, &type) ||
+      !wrap_str(env, argv[1], host, sizeof host) ||
+      !wrap_u32(env, argv[2], UINT16_MAX, &port) ||
+      !wrap_str(env, argv[3], origin, sizeof origin) ||
+      !wrap_u32(env, argv[4], UINT16_MAX, &origin_port))
+    return NULL;
+  alk_target_t target = {
+    .type = (alk_channel_type_t) type,
+    .host = host,
+    .port = (uint16_t) port,
+    .origin_host = origin,
+    .origin_port = (uint16_t) origin_port,
+  };
+  return stream_wrap(wrap_env(env), alk_session_open(s, &target));
+}
+
+static alk_stream_t *channel_arg(napi_env env, napi_value v)
+{
+  alk_stream_t *ch = stream_peek(env, v);
+  if (ch == NULL || alk_stream_is_channel(ch)) return ch;
+  throw_option(env, "not a channel");
+  return NULL;
+}
+
+static napi_value accept_(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  alk_session_t *s = self(env, info, 1, argv);
+  alk_stream_t *ch = s == NULL ? NULL : channel_arg(env, argv[0]);
+  if (ch != NULL) alk_channel_accept(ch);
+  return NULL;
+}
+
+static napi_value refuse(napi_env env, napi_callback_info info)
+{
+  napi_value argv[3];
+  uint32_t reason;
+  char text[256];
+  alk_session_t *s = self(env, info, 3, argv);
+  alk_stream_t *ch = s == NULL ? NULL : channel_arg(env, argv[0]);
+  if (ch == NULL || !wrap_u32(env, argv[1], ALK_OPEN_SHORTAGE, &reason) ||
+      !wrap_str(env, argv[2], text, sizeof text))
+    return NULL;
+  alk_channel_refuse(ch, (alk_open_reason_t) reason, text);
+  return NULL;
+}
+
+static const wrap_method_t methods[] = {
+  {"trust", trust},         {"login", login},       {"admit", admit},
+  {"keepalive", keepalive}, {"received", received}, {"close", close_},
+  {"info", session_info},   {"open", open_},        {"accept", accept_},
+  {"refuse", refuse},       {NULL, NULL},
+};
+
+const wrap_class_t session_class = {
+  .id = WRAP_SESSION,
+  .name = "Session",
+  .methods = methods,
+  .events = {"onhostkey", "onlogin", "onauth", "onready", "onchannel",
+             "onclose"},
+  .free = alk_free,
+};

@@ -1,0 +1,222 @@
+/* stream_wrap.c - a stream as a JS object: the five calls and five events. */
+#include "core/mem.h"
+
+#include "napi/classes.h"
+
+enum { ON_OPEN, ON_DATA, ON_END, ON_DRAIN, ON_CLOSE };
+
+typedef struct {
+  wrap_t wrap;     /* first */
+  alk_stream_t *s; /* NULL: closed, or given away */
+} stream_wrap_t;
+
+static void emit(alk_stream_t *s, int event)
+{
+  stream_wrap_t *w = alk_stream_data(s);
+  napi_handle_scope scope;
+  if (!wrap_begin(&w->wrap, &scope)) return;
+  wrap_emit(&w->wrap, event, 0, NULL);
+  wrap_end(&w->wrap, scope);
+}
+
+static void on_open(alk_stream_t *s)
+{
+  emit(s, ON_OPEN);
+}
+
+static void on_end(alk_stream_t *s)
+{
+  emit(s, ON_END);
+}
+
+static void on_drain(alk_stream_t *s)
+{
+  emit(s, ON_DRAIN);
+}
+
+static void on_data(alk_stream_t *s, const char *buf, size_t len)
+{
+  stream_wrap_t *w = alk_stream_data(s);
+  napi_handle_scope scope;
+  if (!wrap_begin(&w->wrap, &scope)) return;
+  napi_value chunk = wrap_buffer(w->wrap.e->env, buf, len);
+  if (chunk != NULL) wrap_emit(&w->wrap, ON_DATA, 1, &chunk);
+  wrap_end(&w->wrap, scope);
+}
+
+static void on_close(alk_stream_t *s, const alk_err_t *err)
+{
+  stream_wrap_t *w = alk_stream_data(s);
+  napi_handle_scope scope;
+  w->s = NULL;
+  if (wrap_begin(&w->wrap, &scope)) {
+    napi_value error = wrap_error(w->wrap.e, err);
+    wrap_emit(&w->wrap, ON_CLOSE, 1, &error);
+    wrap_end(&w->wrap, scope);
+  }
+  wrap_detach(&w->wrap);
+}
+
+static const alk_owner_t owner = {
+  .on_open = on_open,
+  .on_data = on_data,
+  .on_end = on_end,
+  .on_drain = on_drain,
+  .on_close = on_close,
+};
+
+napi_value stream_wrap(wrap_env_t *e, alk_stream_t *s)
+{
+  stream_wrap_t *w = alk_alloc(sizeof *w);
+  napi_value object = e->exiting ? NULL : wrap_new(e, &stream_class, &w->wrap);
+  if (object == NULL) {
+    if (e->exiting) alk_free(w);
+    alk_stream_close(s);
+    return NULL;
+  }
+  w->s = s;
+  alk_stream_own(s, &owner, w);
+  return object;
+}
+
+alk_stream_t *stream_peek(napi_env env, napi_value v)
+{
+  stream_wrap_t *w = wrap_arg(env, v, &stream_class);
+  if (w == NULL) return NULL;
+  if (w->s == NULL) wrap_throw_closed(env);
+  return w->s;
+}
+
+alk_stream_t *stream_take(napi_env env, napi_value v)
+{
+  alk_stream_t *s = stream_peek(env, v);
+  if (s == NULL) return NULL;
+  stream_wrap_t *w = alk_stream_data(s);
+  w->s = NULL;
+  alk_stream_pause(s);
+  alk_stream_own(s, NULL, NULL);
+  wrap_detach(&w->wrap);
+  return s;
+}
+
+static alk_stream_t *self(napi_env env, napi_callback_info info, size_t argc,
+                          napi_value *argv)
+{
+  stream_wrap_t *w = wrap_this(env, info, &stream_class, argc, argv);
+  if (w == NULL) return NULL;
+  if (w->s == NULL) wrap_throw_closed(env);
+  return w->s;
+}
+
+static napi_value resume(napi_env env, napi_callback_info info)
+{
+  alk_stream_t *s = self(env, info, 0, NULL);
+  if (s != NULL) alk_stream_resume(s);
+  return NULL;
+}
+
+static napi_value pause_(napi_env env, napi_callback_info info)
+{
+  alk_stream_t *s = self(env, info, 0, NULL);
+  if (s != NULL) alk_stream_pause(s);
+  return NULL;
+}
+
+static napi_value write_(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1], result;
+  const char *buf;
+  size_t len;
+  alk_stream_t *s = self(env, info, 1, argv);
+  if (s == NULL || !wrap_bytes(env, argv[0], &buf, &len)) return NULL;
+  if (alk_stream_has_ended(s)) return wrap_throw_closed(env);
+  bool more = alk_stream_write(s, buf, len);
+  return napi_get_boolean(env, more, &result) == napi_ok ? result : NULL;
+}
+
+static napi_value end(napi_env env, napi_callback_info info)
+{
+  alk_stream_t *s = self(env, info, 0, NULL);
+  if (s != NULL) alk_stream_end(s);
+  return NULL;
+}
+
+static napi_value close_(napi_env env, napi_callback_info info)
+{
+  stream_wrap_t *w = wrap_this(env, info, &stream_class, 0, NULL);
+  if (w != NULL && w->s != NULL) alk_stream_close(w->s);
+  return NULL;
+}
+
+napi_value address_object(napi_env env, const alk_addr_t *addr)
+{
+  napi_value object;
+  if (napi_create_object(env, &object) != napi_ok) return NULL;
+  wrap_set(env, object, "address", wrap_text(env, addr->address));
+  wrap_set(env, object, "port", wrap_number(env, addr->port));
+  wrap_set(env, object, "family", wrap_number(env, addr->family));
+  return object;
+}
+
+static napi_value address(napi_env env, napi_callback_info info,
+                          bool (*get)(alk_stream_t *s, alk_addr_t *out))
+{
+  alk_addr_t addr;
+  alk_stream_t *s = self(env, info, 0, NULL);
+  if (s == NULL) return NULL;
+  return get(s, &addr) ? address_object(env, &addr) : wrap_null(env);
+}
+
+static napi_value peer(napi_env env, napi_callback_info info)
+{
+  return address(env, info, alk_tcp_peer);
+}
+
+static napi_value local(napi_env env, napi_callback_info info)
+{
+  return address(env, info, alk_tcp_local);
+}
+
+static napi_value kind(napi_env env, napi_callback_info info)
+{
+  alk_stream_t *s = self(env, info, 0, NULL);
+  return s == NULL ? NULL : wrap_text(env, alk_stream_kind(s));
+}
+
+napi_value stream_connect_tcp(napi_env env, napi_callback_info info)
+{
+  napi_value argv[2];
+  char host[ALK_ADDR_MAX];
+  uint32_t port;
+  wrap_args(env, info, 2, argv);
+  if (!wrap_str(env, argv[0], host, sizeof host) ||
+      !wrap_u32(env, argv[1], UINT16_MAX, &port))
+    return NULL;
+  wrap_env_t *e = wrap_env(env);
+  return stream_wrap(e, alk_tcp_connect(e->loop, host, (uint16_t) port));
+}
+
+napi_value stream_connect_unix(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  char path[4096];
+  wrap_args(env, info, 1, argv);
+  if (!wrap_str(env, argv[0], path, sizeof path)) return NULL;
+  wrap_env_t *e = wrap_env(env);
+  return stream_wrap(e, alk_unix_connect(e->loop, path));
+}
+
+static const wrap_method_t methods[] = {
+  {"resume", resume}, {"pause", pause_}, {"write", write_}, {"end", end},
+  {"close", close_},  {"peer", peer},    {"local", local},  {NULL, NULL},
+};
+static const wrap_method_t getters[] = {{"kind", kind}, {NULL, NULL}};
+
+const wrap_class_t stream_class = {
+  .id = WRAP_STREAM,
+  .name = "Stream",
+  .methods = methods,
+  .getters = getters,
+  .events = {"onopen", "ondata", "onend", "ondrain", "onclose"},
+  .free = alk_free,
+};
