@@ -1,0 +1,69 @@
+'use strict'
+
+/** What alknet exports, and nothing else. */
+
+const { version } = require('../package.json')
+const binding = require('./binding')
+const { AlknetError } = require('./errors')
+const { clientOptions, connectOptions } = require('./options')
+const { fingerprint, generateKey, parsePublicKey } = require('./keys')
+const { parseAuthorizedKeys } = require('./authorized-keys')
+const { Session, startSession } = require('./session')
+const { Server, startServer } = require('./server')
+const { Stream } = require('./stream')
+
+/**
+ * Connects to a server and logs in.
+ * @returns {Promise<Session>}
+ */
+async function openSession (options) {
+  return startSession(clientOptions(options))
+}
+
+/**
+ * Opens a session with one channel, by default to alknet-control:0. The
+ * session is the stream's `session` and closes with it.
+ * @returns {Promise<Stream>}
+ */
+async function connect (options) {
+  const checked = connectOptions(options)
+  const { destination, signal } = checked
+  const session = await startSession(checked)
+  try {
+    const stream = await session.open(destination.host, destination.port, { signal })
+    stream.session = session
+    stream.once('close', () => session.close())
+    return stream
+  } catch (err) {
+    await session.close()
+    throw err
+  }
+}
+
+/**
+ * Starts a server.
+ * @returns {Promise<Server>}
+ */
+async function serve (options) {
+  return startServer(options)
+}
+
+module.exports = {
+  AlknetError,
+  Server,
+  Session,
+  Stream,
+  connect,
+  fingerprint,
+  generateKey,
+  openSession,
+  parseAuthorizedKeys,
+  parsePublicKey,
+  serve,
+  versions: Object.freeze({
+    alknet: version,
+    node: process.versions.node,
+    ...binding.versions,
+    engines: Object.freeze([...binding.engines])
+  })
+}

@@ -1,0 +1,67 @@
+'use strict'
+
+/**
+ * How many connections a server takes. Counting and checking is one step, so
+ * that no two connections can pass the same last place. Pure but for the dice.
+ */
+
+class Limits {
+  /**
+   * Each limit: 0 for none. random: () => number in [0, 1).
+   */
+  constructor ({ maxConnectionsPerIp, maxUnauthenticated, maxSessions }, random = Math.random) {
+    this._maxPerIp = maxConnectionsPerIp
+    this._maxUnauthenticated = maxUnauthenticated
+    this._maxSessions = maxSessions
+    this._random = random
+    this._perIp = new Map()
+    this.unauthenticated = 0
+    this.sessions = 0
+  }
+
+  /**
+   * A connection from ip asks to come in. Gives a ticket to give back with
+   * leave(), or a string: the limit that turns it away.
+   */
+  enter (ip) {
+    const count = this._perIp.get(ip) ?? 0
+    if (this._maxPerIp > 0 && count >= this._maxPerIp) return 'max_connections_per_ip'
+    if (this._dropsEarly()) return 'max_unauthenticated'
+    this._perIp.set(ip, count + 1)
+    this.unauthenticated++
+    return { ip, authenticated: false, left: false }
+  }
+
+  // From half of the limit on, the nearer the limit the likelier: an attacker
+  // who holds every place but a few still cannot keep everybody else out.
+  _dropsEarly () {
+    const max = this._maxUnauthenticated
+    const n = this.unauthenticated
+    if (max === 0) return false
+    if (n >= max) return true
+    const half = Math.floor(max / 2)
+    return n > half && this._random() < (n - half) / (max - half)
+  }
+
+  /** The ticket's connection has logged in. False: there is no place for it. */
+  promote (ticket) {
+    if (this._maxSessions > 0 && this.sessions >= this._maxSessions) return false
+    ticket.authenticated = true
+    this.unauthenticated--
+    this.sessions++
+    return true
+  }
+
+  /** The ticket's connection has gone. Idempotent. */
+  leave (ticket) {
+    if (ticket.left) return
+    ticket.left = true
+    if (ticket.authenticated) this.sessions--
+    else this.unauthenticated--
+    const count = this._perIp.get(ticket.ip) - 1
+    if (count === 0) this._perIp.delete(ticket.ip)
+    else this._perIp.set(ticket.ip, count)
+  }
+}
+
+module.exports = { Limits }

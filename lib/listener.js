@@ -1,0 +1,90 @@
+'use strict'
+
+/** A listening socket with a promise for its end. */
+
+const binding = require('./binding')
+const { AlknetError, systemText } = require('./errors')
+const { formatHostPort } = require('./addresses')
+
+/**
+ * A local listener of a session: a SOCKS5 proxy or a forward.
+ */
+class Listener {
+  /** kind: 'socks5' or 'forward'; accept(stream): takes each connection. */
+  constructor (kind, address, port, accept, log) {
+    this.kind = kind
+    this._accept = accept
+    this._warn = rarely(log)
+    this._isClosing = false
+    this._handle = listen(address, port)
+    this._handle.owner = this
+    this._address = this._handle.address()
+    /** Resolves when it is closed. */
+    this.closed = new Promise((resolve) => { this._resolveClosed = resolve })
+  }
+
+  /** { address, family, port }: the real port where 0 was asked for. */
+  address () {
+    return this._address
+  }
+
+  /** Stops accepting; connections that are there go on. */
+  close () {
+    if (this._handle !== null && !this._isClosing) {
+      this._isClosing = true
+      this._handle.close()
+    }
+    return this.closed
+  }
+
+  ref () {
+    this._handle?.ref()
+    return this
+  }
+
+  unref () {
+    this._handle?.unref()
+    return this
+  }
+
+  [Symbol.asyncDispose] () {
+    return this.close()
+  }
+
+  onstream (stream) {
+    this._accept(stream)
+  }
+
+  onerror (err) {
+    this._warn('accept failed', { error: err.code })
+  }
+
+  onclose () {
+    this._handle = null
+    this._resolveClosed()
+  }
+}
+
+/** log.warn, at most once a second: accept fails again and again while no file
+ * descriptor is free. */
+function rarely (log) {
+  let next = 0
+  return (event, fields) => {
+    if (Date.now() < next) return
+    next = Date.now() + 1000
+    log.warn(event, fields)
+  }
+}
+
+/** Binds, or throws with the address in the sentence. */
+function listen (address, port) {
+  try {
+    return binding.listenTcp(address, port)
+  } catch (err) {
+    throw new AlknetError(`cannot listen on ${formatHostPort(address, port)}: ${systemText(err)}`, {
+      code: err.code, stage: 'listen', errno: err.errno, cause: err
+    })
+  }
+}
+
+module.exports = { Listener, listen, rarely }

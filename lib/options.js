@@ -1,0 +1,361 @@
+'use strict'
+
+/**
+ * Every option: its default, its limits, its message. Pure, and the only place
+ * that knows them. An option that alknet does not know, or does not have yet,
+ * is an error: nothing is ignored.
+ */
+
+const net = require('net')
+const os = require('os')
+const path = require('path')
+const { optionError } = require('./errors')
+const { parseHostPort, printable } = require('./addresses')
+const { parseForward } = require('./forward-spec')
+const { parseAllow } = require('./policy')
+const { LEVELS, FORMATS } = require('./log')
+
+const DAY = 86400
+const MAX_LIST = 1000
+
+// What may be offered (spec §7): an option narrows a list, never widens it.
+const ALGORITHMS = {
+  kex: ['mlkem768x25519-sha256', 'curve25519-sha256', 'curve25519-sha256@libssh.org', 'ecdh-sha2-nistp256'],
+  ciphers: ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'chacha20-poly1305@openssh.com', 'aes256-ctr', 'aes128-ctr'],
+  macs: ['hmac-sha2-256-etm@openssh.com', 'hmac-sha2-512-etm@openssh.com'],
+  hostKeyAlgorithms: ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'rsa-sha2-512', 'rsa-sha2-256']
+}
+
+// ---- checks: (name, value) => the value as alknet uses it, or they throw
+
+function text (max, pattern, what) {
+  return (name, value) => {
+    if (typeof value !== 'string' || value === '' || value.length > max || !pattern.test(value)) {
+      throw optionError(name, `must be ${what}`)
+    }
+    return value
+  }
+}
+
+function integer (min, max, unit = '') {
+  return (name, value) => {
+    if (!Number.isInteger(value) || value < min || value > max) {
+      throw optionError(name, `must be a whole number of ${min} to ${max}${unit}`)
+    }
+    return value
+  }
+}
+
+function flag (name, value) {
+  if (typeof value !== 'boolean') throw optionError(name, 'must be true or false')
+  return value
+}
+
+function callback (name, value) {
+  if (typeof value !== 'function') throw optionError(name, 'must be a function')
+  return value
+}
+
+function abortSignal (name, value) {
+  if (!(value instanceof AbortSignal)) throw optionError(name, 'must be an AbortSignal')
+  return value
+}
+
+/** One or several of what check takes, always given back as an array. */
+function several (check, min = 1) {
+  return (name, value) => {
+    const list = Array.isArray(value) ? value : [value]
+    if (list.length < min || list.length > MAX_LIST) throw optionError(name, `must have ${min} to ${MAX_LIST} elements`)
+    return list.map((one) => check(name, one))
+  }
+}
+
+function pathOrBytes (name, value) {
+  if (value instanceof Uint8Array) return value
+  if (typeof value !== 'string' || value === '' || value.includes('\0')) {
+    throw optionError(name, 'must be a path, or a Buffer with the file\'s bytes')
+  }
+  return value
+}
+
+function hostPort (defaultPort) {
+  return (name, value) => {
+    if (typeof value !== 'string') throw optionError(name, 'must be host:port')
+    const parsed = parseHostPort(value)
+    if (typeof parsed === 'string') throw optionError(name, parsed)
+    const port = parsed.port ?? defaultPort
+    if (port === undefined) throw optionError(name, `"${printable(value)}" has no port`)
+    return { host: parsed.host, port }
+  }
+}
+
+/** Where to listen: an address of this machine and a port; 0 for any. */
+function listenAddress (name, value) {
+  const { host, port } = hostPort()(name, value)
+  const address = host === 'localhost' ? '127.0.0.1' : host
+  if (net.isIP(address) === 0) throw optionError(name, `"${printable(host)}" is not an IP address or localhost`)
+  return { address, port }
+}
+
+function serverAddress (name, value) {
+  const parsed = hostPort(22)(name, value)
+  if (parsed.port === 0) throw optionError(name, 'the port must be 1 to 65535')
+  return parsed
+}
+
+function parsedBy (parse) {
+  return (name, value) => {
+    const parsed = typeof value === 'string' ? parse(value) : 'must be text'
+    if (typeof parsed === 'string') throw optionError(name, parsed)
+    return parsed
+  }
+}
+
+/** A comma list, or an array, of names out of ALGORITHMS. */
+function algorithms (name, value) {
+  const list = typeof value === 'string' ? value.split(',') : value
+  if (!Array.isArray(list) || list.length === 0) throw optionError(name, 'must be a list of names: a,b')
+  for (const one of list) {
+    if (!ALGORITHMS[name].includes(one)) {
+      throw optionError(name, `"${printable(String(one))}" is not one of ${ALGORITHMS[name].join(', ')}`)
+    }
+  }
+  return [...new Set(list)].join(',')
+}
+
+function oneOf (available, planned) {
+  return (name, value) => {
+    if (planned.includes(value)) throw optionError(name, `"${value}" is not available yet`)
+    if (!available.includes(value)) throw optionError(name, `must be one of ${available.join(', ')}`)
+    return value
+  }
+}
+
+const FINGERPRINT = /^SHA256:[A-Za-z0-9+/]{43}$/
+const PUBLIC_KEY = /^(ssh|ecdsa)-[A-Za-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( |$)/
+
+function pin (name, value) {
+  const trimmed = typeof value === 'string' ? value.trim().replace(/=+$/, (s) => value.startsWith('SHA256:') ? '' : s) : ''
+  if (!FINGERPRINT.test(trimmed) && !PUBLIC_KEY.test(trimmed)) {
+    throw optionError(name, 'must be a fingerprint (SHA256:...) or a public key (type base64)')
+  }
+  return trimmed
+}
+
+function passphrase (name, value) {
+  if (typeof value !== 'string' && typeof value !== 'function') {
+    throw optionError(name, 'must be text, or a function that gives it')
+  }
+  return value
+}
+
+function socksAuth (name, value) {
+  const colon = typeof value === 'string' ? value.indexOf(':') : -1
+  const user = colon < 0 ? '' : value.slice(0, colon)
+  const password = colon < 0 ? '' : value.slice(colon + 1)
+  const fits = (s) => s !== '' && Buffer.byteLength(s) <= 255 && !s.includes('\0')
+  if (!fits(user) || !fits(password)) throw optionError(name, 'must be user:password, 1 to 255 bytes each')
+  return { user, password }
+}
+
+function socksListen (name, value) {
+  if (value === false) return null
+  return listenAddress(name, value === true ? '127.0.0.1:1080' : value)
+}
+
+function logOption (name, value) {
+  if (value === false) return null
+  if (value === null || typeof value !== 'object') throw optionError(name, 'must be false, or { level, format, write }')
+  const checks = {
+    level: oneOf(Object.keys(LEVELS), []),
+    format: oneOf(Object.keys(FORMATS), []),
+    write: callback
+  }
+  for (const key of Object.keys(value)) {
+    if (!Object.hasOwn(checks, key)) throw unknownOption(`${name}.${key}`, key, Object.keys(checks))
+    if (value[key] !== undefined) checks[key](`${name}.${key}`, value[key])
+  }
+  return value
+}
+
+function configFile (...parts) {
+  return path.join(os.homedir(), ...parts)
+}
+
+// ---- the options: name => [check, default]; no default: undefined
+
+// eslint-disable-next-line no-control-regex
+const USER = text(255, /^(?!-)[^\x00-\x1f\x7f]+$/, 'a user name of 1 to 255 characters')
+
+const COMMON = {
+  transport: [oneOf(['tcp'], ['tls', 'iroh']), 'tcp'],
+  passphrase: [passphrase],
+  sshEngine: [oneOf(['libssh'], ['native'])],
+  kex: [algorithms],
+  ciphers: [algorithms],
+  macs: [algorithms],
+  hostKeyAlgorithms: [algorithms],
+  rekeyBytes: [integer(1024, 1024 ** 3, ' bytes')],
+  rekeySeconds: [integer(1, DAY, ' seconds')],
+  windowMax: [integer(32 * 1024, 64 * 1024 ** 2, ' bytes')],
+  maxChannels: [integer(1, 65536), 1024],
+  keepalive: [integer(0, DAY, ' seconds'), 15],
+  keepaliveMax: [integer(1, 1000), 3],
+  connectTimeout: [integer(1, DAY, ' seconds'), 20],
+  log: [logOption, null],
+  signal: [abortSignal]
+}
+
+const CLIENT = {
+  ...COMMON,
+  server: [serverAddress],
+  identity: [several(pathOrBytes)],
+  user: [USER, 'alknet'],
+  knownHosts: [several(pathOrBytes, 0)],
+  hostKey: [several(pin), []],
+  acceptNew: [flag, false],
+  dangerouslyAcceptAnyHostKey: [flag, false],
+  handshakeTimeout: [integer(1, DAY, ' seconds'), 30],
+  openTimeout: [integer(1, DAY, ' seconds'), 30],
+  socks5: [socksListen, null],
+  socks5Auth: [socksAuth],
+  socks5Open: [flag, false],
+  forward: [several(parsedBy(parseForward), 0), []]
+}
+
+const CONNECT = {
+  ...CLIENT,
+  destination: [hostPort(), { host: 'alknet-control', port: 0 }]
+}
+
+const SERVER = {
+  ...COMMON,
+  hostKey: [several(pathOrBytes)],
+  authorizedKeys: [several(pathOrBytes, 0), []],
+  listen: [several(listenAddress), [{ address: '0.0.0.0', port: 22 }]],
+  allow: [several(parsedBy(parseAllow), 0), []],
+  maxConnectionsPerIp: [integer(0, 1e6), 0],
+  maxAuthAttempts: [integer(1, 1000), 10],
+  maxUnauthenticated: [integer(0, 1e6), 100],
+  loginGrace: [integer(1, DAY, ' seconds'), 30],
+  maxSessions: [integer(0, 1e6), 0],
+  maxLookups: [integer(1, 65536), 64],
+  onConnection: [callback]
+}
+
+// In the specification, not built yet.
+const PLANNED_CLIENT = [
+  'peer', 'stream', 'proxy', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay',
+  'remoteForward', 'config', 'profile', 'retry'
+]
+const PLANNED_SERVER = [
+  'certAuthority', 'revokedKeys', 'listeners', 'tlsCert', 'tlsKey', 'acmeDomain', 'acmeDirectory',
+  'acmeContact', 'acmeCache', 'acmeChallenge', 'stealth', 'stealthUpstream', 'proxy', 'deny',
+  'default', 'permitListen', 'forwarding', 'metrics', 'config', 'check', 'authorize'
+]
+
+// ---- putting them together
+
+/** How many single changes lead from a to b; at most limit + 1. */
+function distance (a, b, limit) {
+  if (Math.abs(a.length - b.length) > limit) return limit + 1
+  let previous = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1] ? 0 : 1
+      row[j] = Math.min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + same)
+    }
+    previous = row
+  }
+  return previous[b.length]
+}
+
+function closest (name, known) {
+  const near = known.map((one) => [distance(name.toLowerCase(), one.toLowerCase(), 3), one])
+    .filter(([d, one]) => d <= Math.min(3, Math.ceil(one.length / 3)))
+    .sort((x, y) => x[0] - y[0])
+  return near.length === 0 ? null : near[0][1]
+}
+
+function unknownOption (name, key, known) {
+  const near = closest(key.slice(0, 100), known)
+  return optionError(printable(name), near === null
+    ? 'there is no such option'
+    : `there is no such option; did you mean ${near}?`)
+}
+
+function validate (table, planned, options) {
+  if (options === null || typeof options !== 'object') throw optionError('options', 'must be an object')
+  for (const key of Object.keys(options)) {
+    if (planned.includes(key) && options[key] !== undefined) throw optionError(key, 'not available yet')
+    if (!Object.hasOwn(table, key) && !planned.includes(key)) throw unknownOption(key, key, Object.keys(table))
+  }
+  const out = {}
+  for (const [key, [check, byDefault]] of Object.entries(table)) {
+    out[key] = options[key] === undefined ? byDefault : check(key, options[key])
+  }
+  return out
+}
+
+function isLoopback (address) {
+  return address === '::1' || address.startsWith('127.')
+}
+
+function checkClient (out) {
+  if (out.server === undefined) throw optionError('server', 'is required: host[:port]')
+  if (out.identity === undefined) throw optionError('identity', 'is required: a private key (alknet keygen makes one)')
+  out.knownHosts ??= [configFile('.config', 'alknet', 'known_hosts'), configFile('.ssh', 'known_hosts')]
+  if (out.acceptNew && typeof out.knownHosts[0] !== 'string') {
+    throw optionError('acceptNew', 'needs a path as the first of knownHosts, to write the new key to')
+  }
+  if (out.dangerouslyAcceptAnyHostKey && (out.acceptNew || out.hostKey.length > 0)) {
+    throw optionError('dangerouslyAcceptAnyHostKey', 'makes no sense together with hostKey or acceptNew')
+  }
+  if (out.socks5 !== null && !isLoopback(out.socks5.address) && out.socks5Auth === undefined && !out.socks5Open) {
+    throw optionError('socks5', `${out.socks5.address} can be reached by others: ` +
+      'set socks5Auth to user:password, or socks5Open to let anybody use the proxy')
+  }
+  return out
+}
+
+/** Options of openSession(). */
+function clientOptions (options) {
+  return checkClient(validate(CLIENT, PLANNED_CLIENT, options))
+}
+
+/** Options of connect(). */
+function connectOptions (options) {
+  return checkClient(validate(CONNECT, PLANNED_CLIENT, options))
+}
+
+/** Options of serve(). */
+function serverOptions (options) {
+  const out = validate(SERVER, PLANNED_SERVER, options)
+  if (out.hostKey === undefined) {
+    throw optionError('hostKey', 'is required: the server\'s private key (alknet keygen makes one)')
+  }
+  return out
+}
+
+/** Options of session.socks5() and session.forward(), and their signal. */
+function socks5Options (options) {
+  const names = ['socks5', 'socks5Auth', 'socks5Open', 'signal']
+  const table = Object.fromEntries(names.map((name) => [name, CLIENT[name]]))
+  const out = validate(table, [], { socks5: true, ...options })
+  checkClient({ ...out, server: '', identity: '', hostKey: [] })
+  return out
+}
+
+function forwardSpec (value) {
+  return parsedBy(parseForward)('forward', value)
+}
+
+module.exports = {
+  ALGORITHMS,
+  clientOptions,
+  connectOptions,
+  forwardSpec,
+  serverOptions,
+  socks5Options
+}

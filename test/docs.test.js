@@ -1,0 +1,58 @@
+'use strict'
+
+const assert = require('assert')
+const { execFile } = require('child_process')
+const fs = require('fs')
+const os = require('os')
+const path = require('path')
+const { errorTable } = require('../lib/errors')
+const alknet = require('..')
+
+const root = path.join(__dirname, '..')
+const read = (name) => fs.readFileSync(path.join(root, name), 'utf8')
+
+describe('docs', () => {
+  it('errors.md is the table of the core', () => {
+    const codes = read('docs/errors.md').split('## Codes\n')[1].split('\n## ')[0]
+    const rows = codes.split('\n').filter((line) => line.startsWith('| `')).map((line) => line.split('|').slice(1, -1).map((s) => s.trim().replace(/`/g, '')))
+    assert.deepStrictEqual(rows, [...errorTable().values()].map((e) => [e.code, e.stage, e.text, e.advice]))
+  })
+
+  it('every code has advice', () => {
+    for (const { code, stage, text, advice } of errorTable().values()) {
+      assert.match(code, /^ERR_ALKNET_[A-Z]+$/)
+      for (const one of [stage, text, advice]) assert(one.length > 0, code)
+    }
+  })
+
+  it('api.md and index.d.ts have every export', () => {
+    for (const name of Object.keys(alknet)) {
+      assert.match(read('docs/api.md'), new RegExp(`\\b${name}\\b`), name)
+      assert.match(read('index.d.ts'), new RegExp(`export (class|function|const) ${name}\\b`), name)
+    }
+  })
+
+  it('cli.md has every flag of the help', async () => {
+    for (const command of ['serve', 'connect', 'keygen']) {
+      const help = await new Promise((resolve, reject) => execFile(process.execPath, [path.join(root, 'bin/alknet.js'), command, '--help'],
+        (err, stdout) => err ? reject(err) : resolve(stdout)))
+      const flags = [...help.split('Examples:')[0].matchAll(/^ {2}(?:-\w, )?(--[a-z0-9-]+)/gm)].map(([, flag]) => flag)
+      assert(flags.length > 4)
+      for (const flag of flags) if (flag !== '--help') assert(read('docs/cli.md').includes(`${flag}`), `${command} ${flag}`)
+    }
+  })
+
+  it("api.md's example runs", async () => {
+    const code = read('docs/api.md').split('## A whole example')[1].match(/```js\n([^]*?)```/)[1]
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'alknet-'))
+    try {
+      const file = path.join(dir, 'example.js')
+      fs.writeFileSync(file, code.replace("require('alknet')", `require(${JSON.stringify(root)})`))
+      const output = await new Promise((resolve, reject) => execFile(process.execPath, [file], { timeout: 15_000 },
+        (err, stdout, stderr) => err ? reject(new Error(`${err.message}\n${stderr}`)) : resolve(stdout)))
+      assert.strictEqual(output, 'hello alknet\n')
+    } finally {
+      fs.rmSync(dir, { recursive: true })
+    }
+  }).timeout(20_000)
+})

@@ -1,0 +1,112 @@
+'use strict'
+
+/**
+ * The addon's surface (lib/binding.js) as plain objects that a test scripts:
+ * each call is recorded in `calls`, each event is a call of the owner's method
+ * by the test.
+ */
+
+const path = require('path')
+
+const lib = path.join(__dirname, '..', '..', 'lib')
+
+class Handle {
+  constructor (kind, methods) {
+    this.kind = kind
+    this.calls = []
+    this.owner = null
+    for (const name of methods) {
+      this[name] = (...args) => {
+        this.calls.push([name, ...args])
+        return this.answers?.[name]
+      }
+    }
+  }
+
+  /** Calls an event of the owner, as the addon does. */
+  emit (event, ...args) {
+    if (this.owner && this.owner[event]) this.owner[event](...args)
+  }
+
+  /** The names of the calls so far. */
+  get called () {
+    return this.calls.map(([name]) => name)
+  }
+}
+
+const STREAM = ['resume', 'pause', 'write', 'end', 'close', 'peer', 'local']
+const SESSION = ['trust', 'login', 'admit', 'keepalive', 'received', 'info', 'close', 'open', 'accept', 'refuse']
+
+function fakeStream (kind = 'tcp') {
+  const stream = new Handle(kind, STREAM)
+  stream.answers = { write: true, peer: { address: '127.0.0.1', port: 40000, family: 4 } }
+  return stream
+}
+
+function fakeSession () {
+  const session = new Handle('session', SESSION)
+  session.opened = []
+  session.open = (type, host, port) => {
+    const channel = fakeStream('channel')
+    channel.target = { type, host, port }
+    session.opened.push(channel)
+    return channel
+  }
+  session.answers = { received: 0, info: {} }
+  return session
+}
+
+/** A whole addon. made: everything that it has made, by kind. */
+function fakeBinding () {
+  const made = { tcp: [], listener: [], session: [], socks: [], relay: [] }
+  const keep = (kind, handle) => {
+    made[kind].push(handle)
+    return handle
+  }
+  return {
+    made,
+    errors: [],
+    engines: ['libssh'],
+    versions: {},
+    connectTcp: (address, port) => keep('tcp', Object.assign(fakeStream(), { target: { address, port } })),
+    listenTcp: (address, port) => {
+      const listener = new Handle('listener', ['close', 'ref', 'unref', 'address'])
+      listener.answers = { address: { address, port: port || 41000, family: 4 } }
+      return keep('listener', listener)
+    },
+    sshClient: (stream, options) => keep('session', Object.assign(fakeSession(), { stream, options })),
+    sshServer: (stream, options) => keep('session', Object.assign(fakeSession(), { stream, options })),
+    socksAccept: (stream, user, password) => keep('socks', Object.assign(new Handle('socks', ['reply', 'close']), { stream, user, password })),
+    relay: (a, b) => keep('relay', Object.assign(new Handle('relay', ['close']), { a, b })),
+    fingerprint: (blob) => `SHA256:${Buffer.from(blob).toString('hex')}`,
+    readPublicBlob: () => ({}),
+    keyFormat: () => 'openssh',
+    readPrivateKey: async (text) => ({ blob: () => Buffer.from(text) }),
+    hostsMatch: () => ({ verdict: 'unknown', line: 0, types: '' }),
+    hostsLine: (host, port, hashed, blob) => `${host}:${port} ${Buffer.from(blob).toString('base64')}\n`
+  }
+}
+
+/**
+ * Loads modules of lib/ on top of binding. What was loaded before stays as it
+ * is for everybody else.
+ *
+ * @param {object} binding
+ * @param {string[]} names - 'session', …
+ * @returns {object[]} what the modules export
+ */
+function loadWith (binding, names) {
+  const ours = Object.keys(require.cache).filter((file) => path.dirname(file) === lib)
+  const saved = ours.map((file) => [file, require.cache[file]])
+  for (const file of ours) delete require.cache[file]
+  const file = path.join(lib, 'binding.js')
+  require.cache[file] = Object.assign(new module.constructor(file), { exports: binding, loaded: true, filename: file })
+  try {
+    return names.map((name) => require(path.join(lib, name)))
+  } finally {
+    for (const one of Object.keys(require.cache)) if (path.dirname(one) === lib) delete require.cache[one]
+    for (const [one, cached] of saved) require.cache[one] = cached
+  }
+}
+
+module.exports = { Handle, fakeBinding, fakeSession, fakeStream, loadWith }

@@ -1,0 +1,144 @@
+'use strict'
+
+const assert = require('assert')
+const { clientOptions, connectOptions, serverOptions, socks5Options } = require('../lib/options')
+const { AlknetError } = require('../lib/errors')
+
+const CLIENT = { server: 'example.com', identity: 'key' }
+const SERVER = { hostKey: 'key' }
+const PIN = `SHA256:${'a'.repeat(43)}`
+
+function refuses (use, option, pattern) {
+  assert.throws(use, (err) => {
+    assert(err instanceof AlknetError)
+    assert.strictEqual(err.code, 'ERR_ALKNET_OPTION')
+    assert.strictEqual(err.stage, 'options')
+    assert.strictEqual(err.option, option)
+    assert.match(err.message, pattern)
+    return true
+  })
+}
+
+describe('options', () => {
+  it('have the defaults of the specification', () => {
+    const client = clientOptions(CLIENT)
+    assert.deepStrictEqual(client.server, { host: 'example.com', port: 22 })
+    assert.deepStrictEqual([client.user, client.transport, client.keepalive, client.keepaliveMax, client.acceptNew, client.socks5],
+      ['alknet', 'tcp', 15, 3, false, null])
+    assert.match(client.knownHosts[0], /\.config\/alknet\/known_hosts$/)
+    assert.match(client.knownHosts[1], /\.ssh\/known_hosts$/)
+    assert.deepStrictEqual(connectOptions(CLIENT).destination, { host: 'alknet-control', port: 0 })
+    assert.deepStrictEqual(clientOptions({ ...CLIENT, socks5: true }).socks5, { address: '127.0.0.1', port: 1080 })
+    const server = serverOptions(SERVER)
+    assert.deepStrictEqual(server.listen, [{ address: '0.0.0.0', port: 22 }])
+    assert.deepStrictEqual([server.maxConnectionsPerIp, server.maxAuthAttempts, server.maxUnauthenticated, server.loginGrace,
+      server.maxSessions, server.maxChannels], [0, 10, 100, 30, 0, 1024])
+  })
+
+  it('take one or several', () => {
+    const client = clientOptions({ server: '[::1]:2222', identity: ['a', Buffer.from('b')], hostKey: PIN, forward: '1:a:2' })
+    assert.deepStrictEqual(client.server, { host: '::1', port: 2222 })
+    assert.deepStrictEqual(client.identity, ['a', Buffer.from('b')])
+    assert.deepStrictEqual(client.hostKey, [PIN])
+    assert.deepStrictEqual(client.forward, [{ bind: '127.0.0.1', port: 1, host: 'a', hostPort: 2 }])
+  })
+
+  it('take undefined for not given', () => {
+    assert.strictEqual(clientOptions({ ...CLIENT, user: undefined, proxy: undefined }).user, 'alknet')
+  })
+
+  it('name what is missing', () => {
+    refuses(() => clientOptions({ identity: 'a' }), 'server', /required/)
+    refuses(() => clientOptions({ server: 'a' }), 'identity', /required/)
+    refuses(() => serverOptions({}), 'hostKey', /required/)
+    refuses(() => serverOptions(null), 'options', /object/)
+  })
+
+  it('suggest what was meant', () => {
+    refuses(() => clientOptions({ ...CLIENT, knownHost: 'x' }), 'knownHost', /did you mean knownHosts\?/)
+    refuses(() => clientOptions({ ...CLIENT, keepAlive: 1 }), 'keepAlive', /did you mean keepalive\?/)
+    refuses(() => serverOptions({ ...SERVER, hostkey: 'x' }), 'hostkey', /did you mean hostKey\?/)
+    refuses(() => serverOptions({ ...SERVER, zzzzzzzz: 1 }), 'zzzzzzzz', /^zzzzzzzz: there is no such option$/)
+    refuses(() => clientOptions({ ...CLIENT, destination: 'a:1' }), 'destination', /no such option/)
+    refuses(() => clientOptions({ ...CLIENT, ['x'.repeat(100000)]: 1 }), `${'x'.repeat(80)}...`, /no such option/)
+  })
+
+  it('are never ignored when they are not built yet', () => {
+    for (const name of ['peer', 'stream', 'proxy', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay', 'remoteForward', 'config', 'profile', 'retry']) {
+      refuses(() => clientOptions({ ...CLIENT, [name]: 'x' }), name, /not available yet/)
+    }
+    for (const name of ['certAuthority', 'revokedKeys', 'tlsCert', 'acmeDomain', 'stealth', 'proxy', 'deny', 'default', 'permitListen', 'metrics', 'config', 'check', 'listeners', 'forwarding', 'authorize']) {
+      refuses(() => serverOptions({ ...SERVER, [name]: false }), name, /not available yet/)
+    }
+    refuses(() => clientOptions({ ...CLIENT, transport: 'tls' }), 'transport', /not available yet/)
+    refuses(() => serverOptions({ ...SERVER, sshEngine: 'native' }), 'sshEngine', /not available yet/)
+  })
+
+  const wrong = {
+    server: ['', 'a:0', 'a:99999', 'a:b:c', '-x', 5, 'a\nb'],
+    identity: ['', 5, null, 'a\0b', []],
+    user: ['', '-x', 'a\nb', 'x'.repeat(256), 7],
+    hostKey: ['', 'SHA256:abc', 'MD5:00', `${PIN}x`, 'ssh-ed25519'],
+    acceptNew: ['yes', 1],
+    socks5: ['', 'name:1', '127.0.0.1', '1.2.3.4:99999', 7],
+    socks5Auth: ['', 'user', ':p', 'u:', `${'u'.repeat(256)}:p`],
+    forward: ['', '1:a', '1:a:b', 7],
+    keepalive: [-1, 1.5, '15', NaN, Infinity],
+    keepaliveMax: [0],
+    connectTimeout: [0, -1],
+    maxChannels: [0, 65537],
+    rekeyBytes: [1, 2 ** 31],
+    ciphers: ['3des-cbc', 'aes128-cbc', '', 'aes128-gcm@openssh.com,none', []],
+    kex: ['diffie-hellman-group14-sha256'],
+    macs: ['hmac-sha1'],
+    hostKeyAlgorithms: ['ssh-rsa', 'ssh-dss'],
+    log: [true, 'x', null],
+    signal: [{}],
+    transport: ['udp', '']
+  }
+  for (const [name, values] of Object.entries(wrong)) {
+    it(`refuse a wrong ${name}`, () => {
+      for (const value of values) refuses(() => clientOptions({ ...CLIENT, [name]: value }), name, new RegExp(`^${name}: `))
+    })
+  }
+
+  it('refuse wrong options of a server', () => {
+    const cases = { listen: ['', 'name:1', '127.0.0.1', '1.2.3.4:x', []], allow: ['x', 'a.example:80'], maxAuthAttempts: [0], loginGrace: [0], maxUnauthenticated: [-1], onConnection: [1] }
+    for (const [name, values] of Object.entries(cases)) {
+      for (const value of values) refuses(() => serverOptions({ ...SERVER, [name]: value }), name, new RegExp(`^${name}: `))
+    }
+  })
+
+  it('check the parts of log', () => {
+    refuses(() => clientOptions({ ...CLIENT, log: { level: 'loud' } }), 'log.level', /must be one of/)
+    refuses(() => clientOptions({ ...CLIENT, log: { lvl: 'info' } }), 'log.lvl', /did you mean level/)
+    assert.strictEqual(clientOptions({ ...CLIENT, log: false }).log, null)
+  })
+
+  it('narrow algorithms in the order given', () => {
+    assert.strictEqual(clientOptions({ ...CLIENT, ciphers: 'aes256-ctr,aes128-gcm@openssh.com,aes256-ctr' }).ciphers, 'aes256-ctr,aes128-gcm@openssh.com')
+    assert.strictEqual(clientOptions({ ...CLIENT, kex: ['curve25519-sha256'] }).kex, 'curve25519-sha256')
+  })
+
+  it('do not open the proxy to others by accident', () => {
+    for (const socks5 of ['0.0.0.0:1080', '[::]:1080', '192.0.2.1:1080', '[::ffff:127.0.0.1]:1080']) {
+      refuses(() => clientOptions({ ...CLIENT, socks5 }), 'socks5', /socks5Auth.*socks5Open/)
+      refuses(() => socks5Options({ socks5 }), 'socks5', /socks5Auth/)
+      clientOptions({ ...CLIENT, socks5, socks5Open: true })
+      clientOptions({ ...CLIENT, socks5, socks5Auth: 'u:p' })
+    }
+    for (const socks5 of ['127.0.0.1:0', '[::1]:0', 'localhost:0', '127.9.9.9:1']) clientOptions({ ...CLIENT, socks5 })
+  })
+
+  it('leave no way to trust every host key but the loud one', () => {
+    assert.strictEqual(clientOptions(CLIENT).dangerouslyAcceptAnyHostKey, false)
+    refuses(() => clientOptions({ ...CLIENT, dangerouslyAcceptAnyHostKey: true, hostKey: PIN }), 'dangerouslyAcceptAnyHostKey', /makes no sense/)
+    refuses(() => clientOptions({ ...CLIENT, acceptNew: true, knownHosts: Buffer.from('') }), 'acceptNew', /path/)
+  })
+
+  it('do not change the object that they were given', () => {
+    const given = Object.freeze({ ...CLIENT })
+    clientOptions(given)
+    assert.deepStrictEqual(given, CLIENT)
+  })
+})

@@ -1,0 +1,308 @@
+'use strict'
+
+const assert = require('assert')
+const { fakeBinding, fakeStream, loadWith } = require('./helpers/fake-binding')
+
+const KEY = Buffer.concat([Buffer.from([0, 0, 0, 11]), Buffer.from('ssh-ed25519'), Buffer.from([0, 0, 0, 32]), Buffer.alloc(32, 7)])
+const OTHER = Buffer.concat([KEY.subarray(0, -1), Buffer.from([9])])
+const LINE = `ssh-ed25519 ${KEY.toString('base64')}\n`
+
+/** A server over a scripted addon, and what it has logged. */
+async function startServer (options = {}) {
+  const binding = fakeBinding()
+  const [{ startServer }] = loadWith(binding, ['server'])
+  const lines = []
+  const server = await startServer({
+    hostKey: Buffer.from('host key'),
+    authorizedKeys: Buffer.from(LINE),
+    listen: '127.0.0.1:2222',
+    log: { write: (line) => lines.push(line) },
+    ...options
+  })
+  const connect = (peer = { address: '198.51.100.7', port: 5555, family: 4 }) => {
+    const stream = fakeStream()
+    stream.answers.peer = peer
+    binding.made.listener[0].emit('onstream', stream)
+    return { stream, session: binding.made.session.at(-1), transport: stream }
+  }
+  const login = () => {
+    const client = connect()
+    client.session.emit('onauth', 'root', 'ssh-ed25519', KEY, true)
+    client.session.emit('onready')
+    return client
+  }
+  const close = async () => {
+    const closing = server.close()
+    for (const session of binding.made.session) session.emit('onclose', null)
+    for (const listener of binding.made.listener) listener.emit('onclose')
+    await closing
+  }
+  return { server, binding, lines, connect, login, close }
+}
+
+function ask (session, host, port, type = 0) {
+  const channel = fakeStream('channel')
+  session.emit('onchannel', channel, type, host, port, '127.0.0.1', 1)
+  return channel
+}
+
+function refusals (session) {
+  return session.calls.filter(([name]) => name === 'refuse').map(([, channel, reason, text]) => ({ channel, reason, text }))
+}
+
+describe('Server (scripted addon)', () => {
+  let s
+  afterEach(() => s.close())
+
+  it('says where it listens and who may come', async () => {
+    s = await startServer({ authorizedKeys: undefined })
+    assert.deepStrictEqual(s.server.address(), { address: '127.0.0.1', family: 4, port: 2222 })
+    assert(s.lines.some((line) => line.startsWith('WARN nobody can log in')))
+    assert(s.lines.includes('INFO listening transport=tcp address=127.0.0.1 port=2222'))
+  })
+
+  it('names lines of authorized_keys that grant nothing', async () => {
+    s = await startServer({ authorizedKeys: Buffer.from(`${LINE}sudo ${LINE}`) })
+    assert(s.lines.includes('WARN authorized_keys line ignored source=authorizedKeys line=2 problem="the option \\"sudo\\" is not known"'), s.lines.join('\n'))
+  })
+
+  it('admits a proven key that is known, and no other', async () => {
+    s = await startServer()
+    const { session } = s.connect()
+    session.emit('onauth', 'root', 'ssh-ed25519', OTHER, true)
+    session.emit('onauth', 'root', 'ssh-ed25519', KEY, false)
+    session.emit('onauth', 'root', 'ssh-ed25519', KEY, true)
+    assert.deepStrictEqual(session.calls.filter(([name]) => name === 'admit'), [['admit', false], ['admit', true], ['admit', true]])
+    const attempts = s.lines.filter((line) => line.includes('auth attempt'))
+    assert.match(attempts[0], /^INFO auth attempt remote_addr=198\.51\.100\.7 remote_port=5555 user=root key_fingerprint=SHA256:\w+ result=reject reason=unknown_key$/)
+    assert.match(attempts[1], /result=accept$/)
+    assert.strictEqual(attempts.length, 2, 'asking about a known key decides nothing')
+  })
+
+  it('opens no channel for a key that was only asked about', async () => {
+    s = await startServer()
+    const { session } = s.connect()
+    session.emit('onauth', 'root', 'ssh-ed25519', KEY, false)
+    ask(session, '127.0.0.1', 80)
+    assert.strictEqual(refusals(session).length, 1)
+    assert.strictEqual(s.binding.made.tcp.length, 0)
+  })
+
+  it('gives the permissions of the key that signed', async () => {
+    s = await startServer({ authorizedKeys: Buffer.from(`${LINE}no-port-forwarding ssh-ed25519 ${OTHER.toString('base64')}\n`) })
+    const { session } = s.connect()
+    session.emit('onauth', 'root', 'ssh-ed25519', KEY, false)
+    session.emit('onauth', 'root', 'ssh-ed25519', OTHER, true)
+    session.emit('onready')
+    const channel = ask(session, '127.0.0.1', 80)
+    assert.deepStrictEqual(refusals(session), [{ channel, reason: 1, text: 'this key may not forward (no-port-forwarding)' }])
+  })
+
+  it('lets nobody become somebody else after the login', async () => {
+    s = await startServer({ authorizedKeys: Buffer.from(`no-port-forwarding ${LINE}ssh-ed25519 ${OTHER.toString('base64')}\n`) })
+    const { session } = s.login()
+    session.emit('onauth', 'root', 'ssh-ed25519', OTHER, true)
+    assert.deepStrictEqual(session.calls.at(-1), ['admit', false])
+    assert.strictEqual(s.server._limits.sessions, 1)
+    ask(session, '127.0.0.1', 80)
+    assert.strictEqual(refusals(session)[0].reason, 1)
+  })
+
+  it('closes after too many attempts, questions included', async () => {
+    s = await startServer({ maxAuthAttempts: 3 })
+    const { session } = s.connect()
+    session.emit('onauth', 'a', 'ssh-ed25519', KEY, false)
+    session.emit('onauth', 'a', 'ssh-ed25519', OTHER, false)
+    assert(!session.called.includes('close'))
+    session.emit('onauth', 'a', 'ssh-ed25519', OTHER, false)
+    assert(session.called.includes('close'))
+    const before = session.calls.length
+    session.emit('onauth', 'a', 'ssh-ed25519', KEY, true)
+    assert.strictEqual(session.calls.length, before, 'too late')
+    session.emit('onclose', null)
+    assert.match(s.lines.at(-1), /connection closed .* reason=max_auth_attempts$/)
+  })
+
+  it('lets the last attempt still be the right one', async () => {
+    s = await startServer({ maxAuthAttempts: 1 })
+    const { session } = s.connect()
+    session.emit('onauth', 'a', 'ssh-ed25519', KEY, true)
+    assert.deepStrictEqual(session.calls, [['admit', true]])
+  })
+
+  it('keeps hostile user names in their place', async () => {
+    s = await startServer()
+    const { session } = s.connect()
+    session.emit('onauth', 'x\nINFO auth attempt remote_addr=203.0.113.9', 'ssh-ed25519', OTHER, true)
+    assert(s.lines.every((line) => !line.includes('\n')))
+    assert.match(s.lines.at(-1), /^INFO auth attempt remote_addr=198\.51\.100\.7 .*user="x\\x0aINFO/)
+  })
+
+  it('logs IPv4 clients of a dual-stack listener as IPv4', async () => {
+    s = await startServer()
+    s.connect({ address: '::ffff:198.51.100.9', port: 1, family: 6 })
+    assert.strictEqual(s.lines.at(-1), 'INFO connection opened remote_addr=198.51.100.9 remote_port=1 transport=tcp')
+  })
+
+  it('turns away what is over its limits, before any SSH', async () => {
+    s = await startServer({ maxConnectionsPerIp: 1 })
+    s.connect()
+    const { stream } = s.connect()
+    assert.deepStrictEqual(stream.called, ['peer', 'close'])
+    assert.strictEqual(s.binding.made.session.length, 1)
+    assert.match(s.lines.at(-1), /^INFO connection rejected remote_addr=198\.51\.100\.7 .*reason=max_connections_per_ip$/)
+  })
+
+  it('admits nobody when all sessions are taken, and does again later', async () => {
+    s = await startServer({ maxSessions: 1 })
+    const first = s.login().session
+    const second = s.connect().session
+    second.emit('onauth', 'root', 'ssh-ed25519', KEY, false)
+    assert(!second.called.includes('close'), 'a question takes no place')
+    second.emit('onauth', 'root', 'ssh-ed25519', KEY, true)
+    assert.deepStrictEqual(second.calls.slice(1), [['admit', false], ['close']])
+    assert.match(s.lines.at(-1), /result=reject reason=max_sessions$/)
+    second.emit('onclose', null)
+    first.emit('onclose', null)
+    const third = s.login().session
+    assert.deepStrictEqual(third.calls, [['admit', true], ['received']])
+  })
+
+  it('connects first, then confirms, then joins', async () => {
+    s = await startServer()
+    const { session } = s.login()
+    const channel = ask(session, '127.0.0.1', 80)
+    const [target] = s.binding.made.tcp
+    assert.deepStrictEqual(target.target, { address: '127.0.0.1', port: 80 })
+    assert(!session.called.includes('accept'))
+    target.emit('onopen')
+    assert.deepStrictEqual(session.calls.at(-1), ['accept', channel])
+    assert.deepStrictEqual([s.binding.made.relay[0].a, s.binding.made.relay[0].b], [channel, target])
+  })
+
+  it('says why a target cannot be reached', async () => {
+    const { nativeError } = require('../lib/errors')
+    s = await startServer()
+    const { session } = s.login()
+    const channel = ask(session, '127.0.0.1', 80)
+    s.binding.made.tcp[0].emit('onclose', nativeError('ERR_ALKNET_SYS', 'system', 'ECONNREFUSED', -111, 0, 'x'))
+    assert.deepStrictEqual(refusals(session), [{ channel, reason: 2, text: 'Connection refused' }])
+  })
+
+  it('denies what the policy denies, and itself', async () => {
+    s = await startServer()
+    const { session } = s.login()
+    for (const [host, port] of [['169.254.169.254', 80], ['127.0.0.1', 2222], ['0.0.0.0', 80], ['::ffff:169.254.169.254', 80]]) ask(session, host, port)
+    assert.strictEqual(s.binding.made.tcp.length, 0)
+    assert.deepStrictEqual(refusals(session).map((one) => one.reason), [1, 1, 1, 1])
+  })
+
+  it('refuses what is no target', async () => {
+    s = await startServer()
+    const { session } = s.login()
+    for (const host of ['', '-x', 'a b', '$(id)', 'a\nb', 'x'.repeat(256)]) ask(session, host, 80)
+    ask(session, '127.0.0.1', 0)
+    assert.deepStrictEqual(refusals(session).map((one) => one.reason), Array(7).fill(2))
+    for (const type of [1, 2, 3]) ask(session, '/tmp/x', 0, type)
+    assert.deepStrictEqual(refusals(session).slice(7).map((one) => one.reason), [1, 1, 1])
+    assert.strictEqual(s.binding.made.tcp.length, 0)
+  })
+
+  it('gives up when the client does', async () => {
+    s = await startServer()
+    const { session } = s.login()
+    const channel = ask(session, '127.0.0.1', 80)
+    channel.emit('onclose', null)
+    assert.deepStrictEqual(s.binding.made.tcp[0].called, ['close'])
+    s.binding.made.tcp[0].emit('onopen')
+    assert(!session.called.includes('accept'))
+    assert.strictEqual(refusals(session).length, 0)
+  })
+
+  it('counts channels until both sides are closed', async () => {
+    s = await startServer({ maxChannels: 2 })
+    const { session } = s.login()
+    ask(session, '127.0.0.1', 80)
+    ask(session, '127.0.0.1', 80)
+    ask(session, '127.0.0.1', 80)
+    assert.deepStrictEqual(refusals(session).map((one) => one.reason), [4])
+    for (const target of s.binding.made.tcp) target.emit('onopen')
+    ask(session, '127.0.0.1', 80)
+    assert.strictEqual(refusals(session).length, 2)
+    s.binding.made.relay[0].emit('onclose', null, 1, 1)
+    ask(session, '127.0.0.1', 80)
+    assert.strictEqual(refusals(session).length, 2)
+  })
+
+  it('never resolves a reserved name', async () => {
+    s = await startServer()
+    const { session } = s.login()
+    for (const host of ['alknet-control', 'ALKNET-control', 'alknet-x.example.com']) ask(session, host, 80)
+    assert.deepStrictEqual(refusals(session).map((one) => one.text), Array(3).fill('nobody serves this here'))
+    assert.strictEqual(s.binding.made.tcp.length, 0)
+  })
+
+  it('hands reserved destinations to who serves them', async () => {
+    const served = []
+    s = await startServer({ onConnection: (stream, info) => served.push({ stream, info }) })
+    const { session } = s.login()
+    const channel = ask(session, 'alknet-control', 0)
+    assert.deepStrictEqual(session.calls.at(-1), ['accept', channel])
+    assert.strictEqual(served.length, 0)
+    channel.emit('onopen')
+    assert.deepStrictEqual(served[0].info, {
+      identity: { id: `SHA256:${KEY.toString('hex')}`, scopes: [], resources: [] },
+      user: 'root',
+      remoteAddress: '198.51.100.7',
+      remotePort: 5555,
+      transport: 'tcp',
+      destination: 'alknet-control:0'
+    })
+    channel.emit('onclose', null)
+  })
+
+  it('lets no restricted key have a reserved destination', async () => {
+    s = await startServer({ authorizedKeys: Buffer.from(`permitopen="db:1" ${LINE}`), onConnection: assert.fail })
+    const { session } = s.login()
+    ask(session, 'alknet-control', 0)
+    assert.strictEqual(refusals(session)[0].reason, 1)
+  })
+
+  it('logs no destination, at no level', async () => {
+    s = await startServer({ log: { level: 'debug', write: (line) => s?.lines.push(line) } })
+    const { session } = s.login()
+    ask(session, '169.254.169.254', 4711)
+    ask(session, '127.0.0.1', 4712)
+    s.binding.made.tcp[0].emit('onclose', null)
+    ask(session, 'alknet-secret', 4713)
+    assert.doesNotMatch(s.lines.join('\n'), /169\.254|471[123]|secret/)
+  })
+
+  it('drains, then closes', async () => {
+    s = await startServer()
+    const busy = s.login().session
+    const idle = s.login().session
+    const channel = ask(busy, '127.0.0.1', 80)
+    s.binding.made.tcp[0].emit('onopen')
+    assert(channel)
+    const closing = s.server.close({ drainMs: 3_600_000 })
+    assert(idle.called.includes('close'))
+    assert(!busy.called.includes('close'))
+    s.binding.made.relay[0].emit('onclose', null, 1, 1)
+    assert(busy.called.includes('close'))
+    for (const session of s.binding.made.session) session.emit('onclose', null)
+    s.binding.made.listener[0].emit('onclose')
+    await closing
+    assert.strictEqual(s.server.connections, 0)
+  })
+
+  it('keeps the old keys when the new ones cannot be read', async () => {
+    s = await startServer()
+    s.server._options.authorizedKeys = ['/nonexistent/authorized_keys']
+    await assert.rejects(s.server.reloadAuth(), { code: 'ENOENT' })
+    const { session } = s.connect()
+    session.emit('onauth', 'a', 'ssh-ed25519', KEY, true)
+    assert.deepStrictEqual(session.calls, [['admit', true]])
+    assert(s.lines.some((line) => line.startsWith('ERROR authorized_keys not reloaded')))
+  })
+})
