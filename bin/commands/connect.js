@@ -1,0 +1,78 @@
+'use strict'
+
+/** alknet connect */
+
+const { Option } = require('commander')
+const {
+  DRAIN_MS, addCommon, addPlanned, inFlags, libraryOptions, number, onStop, passphrase, printer, repeatable, value
+} = require('./shared')
+
+const PLANNED = [
+  '--peer <id>', '--remote-forward <spec>', '--proxy <url>', '--tls-server-name <name>', '--tls-ca <path>',
+  '--insecure', '--iroh-relay <url>', '--config <file>', '--profile <name>', '--retry'
+]
+
+const EPILOGUE = `
+Examples:
+  $ alknet connect --server example.com --identity ~/.ssh/id_ed25519 --accept-new
+  $ alknet connect --server example.com:2222 --identity key --host-key SHA256:... --socks5 127.0.0.1:0
+  $ alknet connect --server example.com --identity key --forward 5432:db.internal:5432
+
+The SOCKS5 proxy is always there; names are looked up at the server. SIGTERM and
+SIGINT let connections end for up to 2 s and exit with 0; a second one ends at
+once. When the session is lost, the program says so and exits with 1.
+The passphrase of an encrypted key comes from ALKNET_PASSPHRASE or a prompt.`
+
+function readyLine (listener) {
+  const { address, port } = listener.address()
+  const where = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  return listener.kind === 'socks5' ? `SOCKS5 proxy on ${where}` : `forward on ${where}`
+}
+
+async function run (flags, command) {
+  const { openSession } = require('../..')
+  const controller = new AbortController()
+  let session = null
+  const release = onStop(() => {
+    if (session === null) controller.abort()
+    else session.close({ drainMs: DRAIN_MS })
+  })
+  try {
+    const options = libraryOptions(command, PLANNED)
+    session = await openSession({ socks5: true, ...options, passphrase, signal: controller.signal })
+    for (const listener of session.localListeners) printer(command)(readyLine(listener))
+    await session.closed
+    if (session.error !== null) throw lost(session.error)
+  } catch (err) {
+    if (!controller.signal.aborted) throw inFlags(err)
+  } finally {
+    release()
+  }
+}
+
+/** Exit code 1 whatever ended a session that was ready. */
+function lost (cause) {
+  return Object.assign(new Error(`the session was lost: ${cause.message}`), { code: cause.code, stage: 'session' })
+}
+
+module.exports = (alknet) => {
+  const command = alknet.command('connect')
+    .description('connect to a server and offer a SOCKS5 proxy and forwards')
+    .addOption(value('--server <host[:port]>', 'the server (required; default port: 22)', 'ALKNET_SERVER'))
+    .addOption(repeatable('--identity <path>', 'private key (repeatable; required)', 'ALKNET_IDENTITY'))
+    .addOption(value('--user <name>', 'user name (default: alknet)', 'ALKNET_USER'))
+    .addOption(repeatable('--known-hosts <path>', 'known host keys (repeatable; default: ~/.config/alknet/known_hosts, and ~/.ssh/known_hosts read-only)', 'ALKNET_KNOWN_HOSTS'))
+    .addOption(repeatable('--host-key <SHA256:...>', 'trust just this host key (repeatable)', 'ALKNET_HOST_KEY'))
+    .addOption(new Option('--accept-new', 'trust an unknown host key and write it down (a changed one is refused)'))
+    .addOption(value('--socks5 <addr:port>', 'where the SOCKS5 proxy listens (default: 127.0.0.1:1080; port 0: any)', 'ALKNET_SOCKS5'))
+    .addOption(value('--socks5-auth <user:pass>', 'ask the proxy\'s users for this'))
+    .addOption(new Option('--socks5-open', 'let the proxy listen where others can reach it, without --socks5-auth'))
+    .addOption(repeatable('--forward <spec>', '[bind:]port:host:hostport (repeatable; IPv6 in brackets; port 0: any)'))
+    .addOption(number('--connect-timeout <seconds>', 'time to reach the server (default: 20)'))
+    .addOption(number('--handshake-timeout <seconds>', 'time for key exchange and login (default: 30)'))
+    .addOption(number('--open-timeout <seconds>', 'time for the server to reach a target (default: 30)'))
+    .addHelpText('after', EPILOGUE)
+    .action(run)
+  addCommon(command)
+  addPlanned(command, PLANNED)
+}

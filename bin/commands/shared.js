@@ -1,0 +1,183 @@
+'use strict'
+
+/** What the subcommands share: flags, errors, signals, the passphrase. */
+
+const { Option } = require('commander')
+
+const DRAIN_MS = 2000
+
+// ---- flags
+
+/** A flag that may be given several times. */
+function repeatable (flags, text, env) {
+  const option = new Option(flags, text).argParser((value, before = []) => [...before, value])
+  return env === undefined ? option : option.env(env)
+}
+
+/** A flag with a number; the library says which numbers it takes. */
+function number (flags, text) {
+  return new Option(flags, text).argParser((value) => /^\d{1,15}$/.test(value) ? Number(value) : NaN)
+}
+
+/** A flag with a value, from the environment too when env is given. */
+function value (flags, text, env) {
+  const option = new Option(flags, text)
+  return env === undefined ? option : option.env(env)
+}
+
+/** Flags of the specification that are refused: known, and not built yet. */
+function addPlanned (command, flags) {
+  for (const flag of flags) command.addOption(new Option(flag).hideHelp())
+  const names = flags.map((flag) => flag.split(' ')[0])
+  command.addHelpText('after', `\nNot available yet: ${names.join(', ')}`)
+}
+
+function addCommon (command) {
+  command
+    .addOption(value('--transport <kind>', 'tcp (tls and iroh are not available yet)', 'ALKNET_TRANSPORT'))
+    .addOption(number('--keepalive <seconds>', 'ask a silent peer for a sign of life; 0: never (default: 15)'))
+    .addOption(number('--keepalive-max <n>', 'questions without an answer until the session counts as lost (default: 3)'))
+    .addOption(number('--max-channels <n>', 'connections at once in one session (default: 1024)'))
+    .addOption(value('--ssh-engine <name>', 'libssh (native is not available yet)'))
+    .addOption(value('--kex <list>', 'narrow the key exchanges: a,b'))
+    .addOption(value('--ciphers <list>', 'narrow the ciphers: a,b'))
+    .addOption(value('--macs <list>', 'narrow the MACs: a,b'))
+    .addOption(value('--host-key-algorithms <list>', 'narrow the host key algorithms: a,b'))
+    .addOption(number('--rekey-bytes <n>', 'new keys after so many bytes'))
+    .addOption(number('--rekey-seconds <n>', 'new keys after so many seconds'))
+    .addOption(value('--log-level <level>', 'error, warn, info or debug (default: info)', 'ALKNET_LOG_LEVEL'))
+    .addOption(value('--log-format <format>', 'text or json (default: text)', 'ALKNET_LOG_FORMAT'))
+    .addOption(new Option('--quiet', 'only errors').env('ALKNET_QUIET'))
+}
+
+/**
+ * The flags of command as options for the library. renamed: { flag's name:
+ * option's name }. Throws for a flag that is not available yet.
+ */
+function libraryOptions (command, planned, renamed = {}) {
+  const attributes = command.opts()
+  for (const option of command.options) {
+    const name = option.attributeName()
+    if (planned.some((flags) => flags === option.flags) && attributes[name] !== undefined) {
+      throw Object.assign(new Error(`${option.long}: not available yet`), { code: 'ERR_ALKNET_OPTION', stage: 'options' })
+    }
+  }
+  const { logLevel, logFormat, quiet, ...rest } = attributes
+  const out = { log: logOptions(logLevel, logFormat, quiet) }
+  for (const [name, given] of Object.entries(rest)) out[renamed[name] ?? name] = given
+  return out
+}
+
+function logOptions (level, format, quiet) {
+  return { level: quiet ? 'error' : level, format }
+}
+
+/** Lines for a person or a script, on stdout; the log goes to stderr. */
+function printer (command) {
+  return command.opts().quiet ? () => {} : (line) => process.stdout.write(`${line}\n`)
+}
+
+// ---- errors
+
+/** The option's name as the flag it came from. */
+function flagOf (option, renamed) {
+  const name = Object.keys(renamed).find((flag) => renamed[flag] === option) ?? option
+  return `--${name.replace('.', '-').replace(/([A-Z])/g, (c) => `-${c.toLowerCase()}`)}`
+}
+
+/** Makes the message of an option's error speak of flags. */
+function inFlags (err, renamed = {}) {
+  if (err.option !== undefined && err.message.startsWith(`${err.option}:`)) {
+    err.message = flagOf(err.option, renamed) + err.message.slice(err.option.length)
+  }
+  return err
+}
+
+/** The sentence for stderr, with what to do where there is something. */
+function describeError (err) {
+  if (typeof err.code !== 'string') return err.stack ?? String(err)
+  const advice = err.stage === 'hostkey' || err.stage === 'auth' ? err.advice : ''
+  return advice ? `${err.message}\n${advice}` : err.message
+}
+
+const EXIT_BY_STAGE = { options: 2, key: 2, auth: 3, hostkey: 4, dns: 5, connect: 5 }
+
+/** Spec §3. */
+function exitCodeOf (err) {
+  if (err.code === 'ERR_ALKNET_TIMEOUT' && err.stage !== 'session') return 5
+  return EXIT_BY_STAGE[err.stage] ?? 1
+}
+
+// ---- signals
+
+/**
+ * Calls stop() at the first SIGTERM or SIGINT; the second ends the process.
+ * Gives a function that takes the handlers away.
+ */
+function onStop (stop) {
+  let isStopping = false
+  const handler = () => {
+    if (isStopping) process.exit(1)
+    isStopping = true
+    stop()
+  }
+  process.on('SIGTERM', handler)
+  process.on('SIGINT', handler)
+  return () => {
+    process.off('SIGTERM', handler)
+    process.off('SIGINT', handler)
+  }
+}
+
+// ---- passphrases
+
+/** From ALKNET_PASSPHRASE, else asked for on a terminal, else null. */
+async function passphrase (name) {
+  if (process.env.ALKNET_PASSPHRASE !== undefined) return process.env.ALKNET_PASSPHRASE
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return null
+  process.stderr.write(`Passphrase for ${name}: `)
+  try {
+    return await readHidden(process.stdin)
+  } finally {
+    process.stderr.write('\n')
+  }
+}
+
+/** One line from a terminal, not shown. Control-C and Control-D give null. */
+function readHidden (input) {
+  return new Promise((resolve) => {
+    let typed = ''
+    const finish = (answer) => {
+      input.off('data', onData)
+      input.setRawMode(false)
+      input.pause()
+      resolve(answer)
+    }
+    const onData = (chunk) => {
+      for (const c of chunk.toString('utf8')) {
+        if (c === '\r' || c === '\n') return finish(typed)
+        if (c === '\x03' || c === '\x04') return finish(null)
+        typed = c === '\x7f' || c === '\b' ? typed.slice(0, -1) : typed + c
+      }
+    }
+    input.setRawMode(true)
+    input.on('data', onData)
+    input.resume()
+  })
+}
+
+module.exports = {
+  DRAIN_MS,
+  addCommon,
+  addPlanned,
+  describeError,
+  exitCodeOf,
+  inFlags,
+  libraryOptions,
+  number,
+  onStop,
+  passphrase,
+  printer,
+  repeatable,
+  value
+}
