@@ -1,0 +1,398 @@
+/* load.c - what the bench pushes through a proxy: fast enough not to be the
+ * bottleneck itself, and nothing but libc.
+ *
+ *   load serve                               prints its port, serves for ever
+ *   load up|down SOCKS_PORT PORT BYTES       one connection, prints seconds
+ *   load open SOCKS_PORT PORT COUNT AT_ONCE  many connections, prints seconds
+ *                                            and the microseconds of each one
+ *
+ * A connection starts with a header of nine bytes: what is wanted, and a u64
+ * length in this machine's byte order.
+ *
+ *   'u'  the client sends that many bytes; the server answers one byte when it
+ *        has them all
+ *   'd'  the server sends that many bytes
+ *   'e'  the client sends that many bytes, and the server sends them back
+ *
+ * Any failure ends the program with a sentence and exit code 1: a measurement
+ * with errors in it is none. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { HEADER = 9, ECHO_MAX = 1024, BLOCK = 256 * 1024, EVENTS = 256 };
+
+static char block[BLOCK];
+
+static void die(const char *what)
+{
+  fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
+static double now(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
+}
+
+static struct sockaddr_in loopback(int port)
+{
+  struct sockaddr_in a = {.sin_family = AF_INET,
+                          .sin_port = htons((uint16_t) port)};
+  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return a;
+}
+
+static int tcp_socket(int flags)
+{
+  int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+  if (fd < 0) die("socket");
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  return fd;
+}
+
+static bool would_block(ssize_t n)
+{
+  return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+static void watch(int ep, int op, int fd, uint32_t events, void *data)
+{
+  struct epoll_event ev = {.events = events, .data.ptr = data};
+  if (epoll_ctl(ep, op, fd, &ev) < 0) die("epoll_ctl");
+}
+
+/* The server. */
+
+typedef struct {
+  int fd;
+  char header[HEADER], mode;
+  size_t header_len;
+  uint64_t left;         /* to receive, or to send for 'd' */
+  char echo[ECHO_MAX];   /* what 'e' has sent us */
+  size_t echo_len, sent; /* ... and what has gone back */
+} served_t;
+
+/* Reads the header; false when more is needed. */
+static bool served_header(served_t *c)
+{
+  ssize_t n = recv(c->fd, c->header + c->header_len, HEADER - c->header_len, 0);
+  if (n <= 0) return false;
+  c->header_len += (size_t) n;
+  if (c->header_len < HEADER) return false;
+  c->mode = c->header[0];
+  memcpy(&c->left, c->header + 1, sizeof c->left);
+  return true;
+}
+
+/* Throws away what 'u' sends, without copying it out of the kernel. */
+static ssize_t served_sink(served_t *c)
+{
+  ssize_t n = recv(c->fd, NULL, BLOCK, MSG_TRUNC);
+  if (n <= 0) return n;
+  c->left -= (uint64_t) n < c->left ? (uint64_t) n : c->left;
+  if (c->left == 0 && send(c->fd, "!", 1, MSG_NOSIGNAL) != 1) return 0;
+  return n;
+}
+
+static ssize_t served_source(served_t *c)
+{
+  size_t len = c->left < BLOCK ? (size_t) c->left : BLOCK;
+  ssize_t n = send(c->fd, block, len, MSG_NOSIGNAL);
+  if (n > 0) c->left -= (uint64_t) n;
+  return n;
+}
+
+static ssize_t served_echo(served_t *c)
+{
+  if (c->left > 0) {
+    size_t room = ECHO_MAX - c->echo_len;
+    ssize_t n = recv(c->fd, c->echo + c->echo_len, room, 0);
+    if (n <= 0) return n;
+    c->echo_len += (size_t) n;
+    c->left -= (uint64_t) n < c->left ? (uint64_t) n : c->left;
+    if (c->left > 0) return n;
+  }
+  ssize_t n =
+    send(c->fd, c->echo + c->sent, c->echo_len - c->sent, MSG_NOSIGNAL);
+  if (n > 0) c->sent += (size_t) n;
+  return n;
+}
+
+/* One step; 0 or an error other than "not now" ends the connection. */
+static ssize_t served_step(served_t *c)
+{
+  if (c->mode == 'u' && c->left > 0) return served_sink(c);
+  if (c->mode == 'd' && c->left > 0) return served_source(c);
+  if (c->mode == 'e' && (c->left > 0 || c->sent < c->echo_len))
+    return served_echo(c);
+  return recv(c->fd, block, 1, 0); /* all done: wait for the client's end */
+}
+
+static void served_events(int ep, served_t *c, uint32_t events)
+{
+  if (c->header_len < HEADER && !(events & (EPOLLERR | EPOLLHUP))) {
+    if (!served_header(c)) return;
+    if (c->mode == 'e' && c->left > ECHO_MAX) c->left = ECHO_MAX;
+    if (c->mode == 'd') watch(ep, EPOLL_CTL_MOD, c->fd, EPOLLIN | EPOLLOUT, c);
+  }
+  ssize_t n = served_step(c);
+  if (n > 0 || would_block(n)) {
+    if (c->mode == 'd' && c->left == 0)
+      watch(ep, EPOLL_CTL_MOD, c->fd, EPOLLIN, c);
+    return;
+  }
+  close(c->fd);
+  free(c);
+}
+
+static void serve_accept(int ep, int listener)
+{
+  int one = 1, fd;
+  while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >=
+         0) {
+    served_t *c = calloc(1, sizeof *c);
+    if (c == NULL) die("calloc");
+    c->fd = fd;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    watch(ep, EPOLL_CTL_ADD, fd, EPOLLIN, c);
+  }
+}
+
+static _Noreturn void serve(void)
+{
+  struct sockaddr_in a = loopback(0);
+  socklen_t len = sizeof a;
+  int listener = tcp_socket(SOCK_NONBLOCK), ep = epoll_create1(EPOLL_CLOEXEC);
+  if (bind(listener, (struct sockaddr *) &a, sizeof a) < 0 ||
+      listen(listener, 4096) < 0 ||
+      getsockname(listener, (struct sockaddr *) &a, &len) < 0)
+    die("listen");
+  printf("%d\n", ntohs(a.sin_port));
+  fflush(stdout);
+  watch(ep, EPOLL_CTL_ADD, listener, EPOLLIN, NULL);
+  for (;;) {
+    struct epoll_event ev[EVENTS];
+    int n = epoll_wait(ep, ev, EVENTS, -1);
+    for (int i = 0; i < n; i++) {
+      if (ev[i].data.ptr == NULL)
+        serve_accept(ep, listener);
+      else
+        served_events(ep, ev[i].data.ptr, ev[i].events);
+    }
+  }
+}
+
+/* The client of one connection blocks: simpler, and as fast. */
+
+static void send_all(int fd, const void *p, size_t len)
+{
+  if (send(fd, p, len, MSG_NOSIGNAL) != (ssize_t) len) die("send");
+}
+
+static void recv_all(int fd, void *p, size_t len)
+{
+  if (recv(fd, p, len, MSG_WAITALL) != (ssize_t) len) die("recv");
+}
+
+static void put_header(char out[HEADER], char mode, uint64_t len)
+{
+  out[0] = mode;
+  memcpy(out + 1, &len, sizeof len);
+}
+
+/* RFC 1928: no authentication, CONNECT 127.0.0.1:port. */
+static const char greeting[] = {5, 1, 0};
+enum { GREETED = 2, REQUEST = 10, REPLY = 10 };
+
+static void put_request(char out[REQUEST], int port)
+{
+  const char start[] = {5, 1, 0, 1, 127, 0, 0, 1};
+  memcpy(out, start, sizeof start);
+  out[8] = (char) (port >> 8);
+  out[9] = (char) port;
+}
+
+static void check_reply(const char reply[REPLY])
+{
+  if (reply[0] != 5 || reply[1] != 0 || reply[3] != 1) {
+    fprintf(stderr, "load: SOCKS5 reply %d, address type %d\n", reply[1],
+            reply[3]);
+    exit(1);
+  }
+}
+
+static int socks_connect(int socks_port, int port)
+{
+  char greeted[GREETED], request[REQUEST], reply[REPLY];
+  struct sockaddr_in a = loopback(socks_port);
+  int fd = tcp_socket(0);
+  if (connect(fd, (struct sockaddr *) &a, sizeof a) < 0)
+    die("connect to the proxy");
+  send_all(fd, greeting, sizeof greeting);
+  recv_all(fd, greeted, sizeof greeted);
+  put_request(request, port);
+  send_all(fd, request, sizeof request);
+  recv_all(fd, reply, sizeof reply);
+  check_reply(reply);
+  return fd;
+}
+
+static int bulk(char mode, int socks_port, int port, uint64_t bytes)
+{
+  char header[HEADER], ack;
+  int fd = socks_connect(socks_port, port);
+  double start = now();
+  put_header(header, mode, bytes);
+  send_all(fd, header, sizeof header);
+  for (uint64_t left = bytes; left > 0;) {
+    size_t len = left < BLOCK ? (size_t) left : BLOCK;
+    ssize_t n = mode == 'u' ? send(fd, block, len, MSG_NOSIGNAL)
+                            : recv(fd, NULL, len, MSG_TRUNC);
+    if (n <= 0) die("the transfer broke");
+    left -= (uint64_t) n;
+  }
+  if (mode == 'u') recv_all(fd, &ack, 1);
+  printf("{\"seconds\":%.6f}\n", now() - start);
+  close(fd);
+  return 0;
+}
+
+/* The client of many connections: each is at one of these steps, and each step
+ * sends something and then waits for so many bytes. */
+
+typedef enum { AT_CONNECT, AT_GREETING, AT_REQUEST, AT_ECHO } at_t;
+
+typedef struct {
+  int fd;
+  at_t at;
+  size_t got, want;
+  double start;
+  char in[ECHO_MAX];
+} opened_t;
+
+typedef struct {
+  int ep, socks_port, port;
+  long started, done, count;
+  uint32_t *micros;
+} opener_t;
+
+static void opened_start(opener_t *o, opened_t *c)
+{
+  struct sockaddr_in a = loopback(o->socks_port);
+  *c = (opened_t){.fd = tcp_socket(SOCK_NONBLOCK), .start = now()};
+  if (connect(c->fd, (struct sockaddr *) &a, sizeof a) < 0 &&
+      errno != EINPROGRESS)
+    die("connect to the proxy");
+  o->started++;
+  watch(o->ep, EPOLL_CTL_ADD, c->fd, EPOLLOUT, c);
+}
+
+static void opened_expect(opened_t *c, at_t at, size_t want)
+{
+  c->at = at;
+  c->got = 0;
+  c->want = want;
+}
+
+static void opened_connected(opener_t *o, opened_t *c)
+{
+  int err = 0;
+  socklen_t len = sizeof err;
+  getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
+  errno = err;
+  if (err != 0) die("connect to the proxy");
+  send_all(c->fd, greeting, sizeof greeting);
+  opened_expect(c, AT_GREETING, GREETED);
+  watch(o->ep, EPOLL_CTL_MOD, c->fd, EPOLLIN, c);
+}
+
+/* All that this step waited for has come. */
+static void opened_next(opener_t *o, opened_t *c)
+{
+  char request[REQUEST], header_and_data[HEADER + ECHO_MAX] = {0};
+  switch (c->at) {
+  case AT_GREETING:
+    put_request(request, o->port);
+    send_all(c->fd, request, sizeof request);
+    opened_expect(c, AT_REQUEST, REPLY);
+    return;
+  case AT_REQUEST:
+    check_reply(c->in);
+    put_header(header_and_data, 'e', ECHO_MAX);
+    send_all(c->fd, header_and_data, sizeof header_and_data);
+    opened_expect(c, AT_ECHO, ECHO_MAX);
+    return;
+  default:
+    close(c->fd);
+    o->micros[o->done++] = (uint32_t) ((now() - c->start) * 1e6);
+    if (o->started < o->count) opened_start(o, c);
+  }
+}
+
+static void opened_event(opener_t *o, opened_t *c)
+{
+  if (c->at == AT_CONNECT) {
+    opened_connected(o, c);
+    return;
+  }
+  ssize_t n = recv(c->fd, c->in + c->got, c->want - c->got, 0);
+  if (would_block(n)) return;
+  if (n <= 0) die("the proxy closed a connection");
+  c->got += (size_t) n;
+  if (c->got == c->want) opened_next(o, c);
+}
+
+static int open_many(int socks_port, int port, long count, long at_once)
+{
+  opened_t *c = calloc((size_t) at_once, sizeof *c);
+  opener_t o = {.ep = epoll_create1(EPOLL_CLOEXEC),
+                .socks_port = socks_port,
+                .port = port,
+                .count = count,
+                .micros = calloc((size_t) count, sizeof *o.micros)};
+  if (c == NULL || o.micros == NULL) die("calloc");
+  double start = now();
+  for (long i = 0; i < at_once && i < count; i++)
+    opened_start(&o, &c[i]);
+  while (o.done < count) {
+    struct epoll_event ev[EVENTS];
+    int n = epoll_wait(o.ep, ev, EVENTS, 60000);
+    if (n == 0) die("nothing has happened for a minute");
+    for (int i = 0; i < n; i++)
+      opened_event(&o, ev[i].data.ptr);
+  }
+  printf("{\"seconds\":%.6f,\"micros\":[", now() - start);
+  for (long i = 0; i < count; i++)
+    printf("%s%u", i == 0 ? "" : ",", o.micros[i]);
+  printf("]}\n");
+  return 0;
+}
+
+int main(int argc, char **argv)
+{
+  signal(SIGPIPE, SIG_IGN);
+  if (argc == 2 && strcmp(argv[1], "serve") == 0) serve();
+  if (argc == 5 && (strcmp(argv[1], "up") == 0 || strcmp(argv[1], "down") == 0))
+    return bulk(argv[1][0], atoi(argv[2]), atoi(argv[3]),
+                strtoull(argv[4], NULL, 10));
+  if (argc == 6 && strcmp(argv[1], "open") == 0)
+    return open_many(atoi(argv[2]), atoi(argv[3]), atol(argv[4]),
+                     atol(argv[5]));
+  fputs("load: see the comment at the top of bench/load.c\n", stderr);
+  return 2;
+}

@@ -1,0 +1,75 @@
+'use strict'
+
+/**
+ * What is compared: `alknet connect` to `alknet serve`, and `ssh -D` to a stock
+ * sshd, with the same keys. Each is a SOCKS5 port with two ends whose processes
+ * can be measured. Both run at their usual log level.
+ */
+
+const net = require('net')
+const os = require('os')
+const path = require('path')
+const { runAlknet, startConnect, startServe } = require('../test/helpers/alknet')
+const { freePort } = require('../test/helpers/net')
+const { sshArgs, startSshd } = require('../test/helpers/openssh')
+const { run, start } = require('../test/helpers/proc')
+
+/** Resolves when somebody listens on the port: ssh says so only with -v. */
+async function listening (port, proc) {
+  while (proc.result === null) {
+    const open = await new Promise((resolve) => {
+      const socket = net.connect(port, '127.0.0.1')
+      socket.once('connect', () => { socket.destroy(); resolve(true) })
+      socket.once('error', () => resolve(false))
+    })
+    if (open) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  throw new Error(`ssh ended: ${proc.output}`)
+}
+
+/** `ssh -D` to sshd, started and ready. */
+async function openssh (scope, cipher) {
+  const server = await startSshd(scope, { config: ['LogLevel INFO', `Ciphers ${cipher}`] })
+  const port = await freePort()
+  const args = sshArgs(scope, server, {
+    options: [`Ciphers=${cipher}`], args: ['-N', '-D', `127.0.0.1:${port}`]
+  })
+  // Its debug lines, one for each channel, would be a burden on ssh alone.
+  const client = start(scope, 'ssh', args.filter((arg) => arg !== '-v'))
+  await listening(port, client)
+  return side('openssh', client, server.proc, port)
+}
+
+/** `alknet connect` to `alknet serve`, started and ready. */
+async function alknet (scope, cipher) {
+  const delays = path.join(scope.dir(), 'delay')
+  const common = (end) => ({
+    args: ['--ciphers', cipher],
+    env: {
+      NODE_OPTIONS: `--require ${JSON.stringify(path.join(__dirname, 'loop-delay.js'))}`,
+      BENCH_LOOP_DELAY: `${delays}-${end}`
+    }
+  })
+  const server = await startServe(scope, common('server'))
+  const client = await startConnect(scope, server, common('client'))
+  return { ...side('alknet', client.proc, server.proc, client.socks.port), delays }
+}
+
+function side (name, client, server, port) {
+  return { name, port, ends: { client: [client.pid], server: [server.pid] } }
+}
+
+/** What was measured, in words: versions of all that took part. */
+async function versions (scope) {
+  const alknet = await runAlknet(scope, ['--version'])
+  return {
+    node: process.version,
+    openssh: (await run(scope, 'ssh', ['-V'])).output.trim(),
+    alknet: alknet.code === 0 ? alknet.stdout.trim() : 'alknet is not built',
+    cpu: `${os.cpus().length} × ${os.cpus()[0].model}`,
+    kernel: os.release()
+  }
+}
+
+module.exports = { sides: { alknet, openssh }, versions }
