@@ -490,6 +490,36 @@ static void nothing_accepted_is_lost(void **state)
   both_free(b);
 }
 
+static alk_session_t *leaving;
+
+static void leave(rec_t *r, char ev)
+{
+  if (ev != 'w') return;
+  alk_stream_close(r->s);
+  alk_session_close(leaving);
+}
+
+/* Data, EOF, CLOSE and DISCONNECT that come in one piece: an orderly end. */
+static void an_end_outruns_the_disconnect(void **state)
+{
+  both_t *b = both_ready(*state, (alk_session_opts_t){0});
+  rec_t r = {0};
+  rec_t *at = open_one(b, &r);
+  alk_stream_end(r.s);
+  RUN_UNTIL(b->e, at->ends == 1 && r.drains == 1);
+  alk_stream_write(at->s, "last words", 10);
+  leaving = b->server.s;
+  at->then = leave;
+  alk_stream_end(at->s);
+  RUN_UNTIL(b->e, b->client.s == NULL && b->server.s == NULL);
+  assert_int_equal(alk_buf_size(&r.data), 10);
+  assert_int_equal(r.ends, 1);
+  assert_int_equal(r.closes, 1);
+  assert_false(r.failed);
+  rec_free(&r);
+  both_free(b);
+}
+
 static void unanswered_opens_end_with_the_session(void **state)
 {
   both_t *b = both_ready(*state, (alk_session_opts_t){0});
@@ -585,6 +615,7 @@ static void close_at_every_step(void **state)
     TEST_OF("channel limit", the_channel_limit_holds, pair),                  \
     TEST_OF("paused reader", a_paused_reader_holds_its_writer, pair),         \
     TEST_OF("nothing is lost", nothing_accepted_is_lost, pair),               \
+    TEST_OF("end outruns disconnect", an_end_outruns_the_disconnect, pair),   \
     TEST_OF("unanswered opens", unanswered_opens_end_with_the_session, pair), \
     TEST_OF("abandoned open", an_abandoned_open_is_closed_when_answered,      \
             pair),                                                            \

@@ -465,6 +465,16 @@ void channel_close_all(session_t *s)
     alk_stream_close(stream(c));
 }
 
+/* What had come before the session died is still delivered: bytes that libssh
+ * held, an end, a close. A channel that had ended both ways is no victim. */
+static void last_words(session_t *s, channel_t *c)
+{
+  if (c->state != CH_OPEN || alk_stream_is(stream(c), ALK_S_CLOSING)) return;
+  if (pull(s, c) && c->got_eof && !c->held &&
+      alk_stream_is(stream(c), ALK_S_FLUSHED))
+    alk_stream_close(stream(c));
+}
+
 void channel_kill_all(session_t *s)
 {
   alk_err_t err = s->base.err;
@@ -472,6 +482,7 @@ void channel_kill_all(session_t *s)
     alk_fail(&err, ALK_E_LOST, 0, "the session was closed");
   while (s->channels != NULL) {
     channel_t *c = s->channels;
+    last_words(s, c);
     if (c->ch != NULL) ssh_remove_channel_callbacks(c->ch, &c->callbacks);
     c->ch = NULL; /* ssh_free takes it along */
     alk_stream_fail(stream(c), &err);

@@ -10,6 +10,7 @@
 #include "ssh/libssh/impl.h"
 
 static void connect_step(session_t *s);
+static void service_step(session_t *s);
 static void try_step(session_t *s);
 
 static void wait_step(session_t *s)
@@ -26,6 +27,7 @@ static void login_step(session_t *s)
 
 const state_t state_connect = {"connect", connect_step};
 static const state_t state_hostkey = {"hostkey", wait_step};
+static const state_t state_service = {"service", service_step};
 static const state_t state_login = {"login", login_step};
 static const state_t state_try = {"try", try_step};
 
@@ -68,6 +70,19 @@ static void connect_step(session_t *s)
       "SSH handshake");
 }
 
+/* Asked for by itself, because the server's list of signature algorithms
+ * (RFC 8308) comes before the answer, and libssh chooses an RSA signature's
+ * hash before it would ask. */
+static void service_step(session_t *s)
+{
+  int rc = ssh_service_request(s->ssh, "ssh-userauth");
+  if (rc == SSH_AGAIN) return;
+  if (rc == SSH_OK)
+    session_enter(s, &state_login);
+  else
+    session_fail_ssh(s, ALK_E_AUTH, "login");
+}
+
 void client_trust(alk_session_t *base, bool yes)
 {
   session_t *s = self(base);
@@ -76,7 +91,8 @@ void client_trust(alk_session_t *base, bool yes)
     session_fail(s, ALK_E_HOSTKEY, "the server's host key is not trusted");
     return;
   }
-  session_enter(s, &state_login);
+  session_answered(s);
+  session_enter(s, &state_service);
 }
 
 void client_login(alk_session_t *base, alk_key_t *key)

@@ -57,6 +57,7 @@ struct session {
   const char *in;          /* what the transport has just brought */
   size_t in_len;
   bool in_ended;
+  bool greeted;  /* the peer's identification has been read */
   alk_buf_t out; /* what libssh has sent in this pump */
   bool full;     /* the transport wants no more before its drain */
   uint64_t wire_in;

@@ -115,8 +115,11 @@ bool options_session(session_t *s, const alk_session_opts_t *opts,
     opts->rekey_seconds > 0 ? opts->rekey_seconds : REKEY_SECONDS_DEFAULT;
   const setting_t set[] = {
     {SSH_OPTIONS_PROCESS_CONFIG, &no}, /* no files, no forks (trap 19) */
-    {SSH_OPTIONS_SSH_DIR, "/nonexistent"}, {SSH_OPTIONS_COMPRESSION, "no"},
-    {SSH_OPTIONS_REKEY_DATA, &bytes},      {SSH_OPTIONS_REKEY_TIME, &seconds},
+    {SSH_OPTIONS_SSH_DIR, "/nonexistent"},
+    {SSH_OPTIONS_COMPRESSION_C_S, "none"},
+    {SSH_OPTIONS_COMPRESSION_S_C, "none"},
+    {SSH_OPTIONS_REKEY_DATA, &bytes},
+    {SSH_OPTIONS_REKEY_TIME, &seconds},
   };
   return set_all(s, set, sizeof set / sizeof *set, err);
 }
