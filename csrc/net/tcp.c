@@ -142,8 +142,7 @@ static void on_connection(uv_stream_t *h, int status)
     report(ln, rc);
     return;
   }
-  uv_tcp_keepalive((uv_tcp_t *) alk_uvstream_handle(s), 1, KEEPALIVE_SECONDS);
-  alk_uvstream_opened(s);
+  alk_uvstream_opened(s); /* keepalive came with it from the listener */
   ln->ev->on_stream(ln, s);
 }
 
@@ -199,6 +198,7 @@ alk_listener_t *alk_tcp_listen(alk_loop_t *l, const char *address,
   if (rc == 0)
     rc = uv_tcp_bind(&ln->tcp, (const struct sockaddr *) &addr, flags);
   if (rc == 0) rc = uv_listen((uv_stream_t *) &ln->tcp, BACKLOG, on_connection);
+  if (rc == 0) uv_tcp_keepalive(&ln->tcp, 1, KEEPALIVE_SECONDS);
   if (rc == 0) return ln;
   alk_fail(err, ALK_E_SYS, rc, "listen on %s port %u: %s", address,
            (unsigned) port, uv_strerror(rc));
