@@ -10,7 +10,7 @@ const { run } = require('../helpers/proc')
 const { testScope } = require('../helpers/scope')
 
 const CHILD = path.join(__dirname, '..', 'helpers', 'leak-child.js')
-const ROUNDS = 300
+const ROUNDS = 1000
 
 describe('leaks', function () {
   this.timeout(180000)

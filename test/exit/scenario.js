@@ -53,11 +53,11 @@ async function main () {
     destination: 'alknet-test:0'
   })
   const greeting = await reserved
-  greeting.resume()
+  greeting.resume().end()
   await new Promise((resolve) => greeting.once('close', resolve))
   await greeting.session.close()
 
-  const stream = await session.open({ host: '127.0.0.1', port: target.address().port })
+  const stream = await session.open('127.0.0.1', target.address().port)
   at('open')
   const chunk = Buffer.alloc(65536, 7)
   let sent = 0

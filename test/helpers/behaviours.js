@@ -33,13 +33,12 @@ async function download (stream, bytes) {
  *
  * @param {() => { open: (scope: Scope, host: string, port: number) => Promise<Duplex> }} tunnel
  *   the pair under test; asked for inside each test
- * @param {{ bytes?: number, many?: number, resetCloses?: boolean, targetEndsFirst?: boolean }} [options]
- *   bytes: each way in the bulk tests; many: connections at once; resetCloses:
- *   a target's reset reaches the client as a close, not as an end;
+ * @param {{ bytes?: number, many?: number, targetEndsFirst?: boolean }} [options]
+ *   bytes: each way in the bulk tests; many: connections at once;
  *   targetEndsFirst: false when the far end cannot half-close
  */
 function behaves (tunnel, options = {}) {
-  const { bytes = 256 * MiB, many = 100, resetCloses = true, targetEndsFirst = true } = options
+  const { bytes = 256 * MiB, many = 100, targetEndsFirst = true } = options
   const scope = testScope()
   const open = (port, host = '127.0.0.1') => tunnel().open(scope, host, port)
 
@@ -124,11 +123,6 @@ function behaves (tunnel, options = {}) {
     await expectEcho(other)
     const stream = await open(server.port)
     stream.write('now')
-    if (!resetCloses) {
-      // Such a far end passes a reset on as an orderly end.
-      await drainStream(stream)
-      stream.end()
-    }
     await closed(stream)
     await expectEcho(other)
   })

@@ -4,6 +4,7 @@
 
 const assert = require('node:assert')
 const crypto = require('node:crypto')
+const dns = require('node:dns')
 const { once } = require('node:events')
 const net = require('node:net')
 
@@ -85,6 +86,14 @@ async function dial (scope, port, host = '127.0.0.1', options = {}) {
   await once(socket, 'connect')
   socket.setNoDelay(true)
   return socket
+}
+
+/** In an it(): skips, and says why, where `localhost` has no IPv6 address. */
+async function needIPv6Localhost (context) {
+  const all = await dns.promises.lookup('localhost', { all: true })
+  if (all.some(({ family }) => family === 6)) return
+  console.log('      skipped: localhost has no IPv6 address on this machine')
+  context.skip()
 }
 
 const CHUNK = 1 << 16
@@ -195,9 +204,11 @@ function readBytes (stream, n) {
   })
 }
 
-/** Resolves once the stream has closed, for whatever reason. */
+/** Reads on, ends when the peer ends, and resolves once the stream has closed. */
 function closed (stream) {
   if (stream.closed || stream.destroyed) return Promise.resolve()
+  if (stream.readableEnded) stream.end()
+  else stream.once('end', () => stream.end())
   stream.resume()
   return new Promise((resolve) => stream.once('close', resolve))
 }
@@ -215,6 +226,7 @@ module.exports = {
   sourceServer,
   freePort,
   dial,
+  needIPv6Localhost,
   sendPattern,
   patternDigest,
   drainStream,

@@ -269,7 +269,9 @@ describe('algorithms: refused by alknet serve', function () {
     it(what, async () => {
       const { code, output } = await runSsh(scope, server, { options, args: ['-N'] })
       assert.strictEqual(code, 255, output)
-      assert.match(output, message)
+      assert.doesNotMatch(output, /Authenticated to/)
+      // The server may have closed before ssh could read why.
+      assert.match(output, new RegExp(`${message.source}|Connection (closed|reset)`))
     })
   }
 

@@ -103,7 +103,7 @@ describe('alknet connect to sshd', function () {
     needSshd(this)
     client = await startConnect(scope, await startSshd(scope))
   })
-  behaves(() => through(() => client), { resetCloses: false })
+  behaves(() => through(() => client))
 
   describe('--forward', () => {
     forwards(async (context, scope, targets) => {
@@ -134,5 +134,5 @@ describe('alknet connect to npm ssh2', function () {
     needAlknet(this)
     client = await startConnect(scope, await startSsh2Server(scope))
   })
-  behaves(() => through(() => client), { resetCloses: false, targetEndsFirst: false })
+  behaves(() => through(() => client), { targetEndsFirst: false })
 })

@@ -51,11 +51,59 @@ describe('rekeying', function () {
     })
   }
 
+  for (const [name, options] of [
+    ['alknet connect', [[], ['--rekey-bytes', '1048576']]],
+    ['alknet serve', [['--rekey-bytes', '1048576'], []]],
+    ['both', [['--rekey-bytes', '1048576'], ['--rekey-bytes', '1048576']]]
+  ]) {
+    it(`asked for by ${name} every megabyte`, async () => {
+      const [serveArgs, connectArgs] = options
+      const client = await startConnect(scope, await startServe(scope, { args: serveArgs }), { args: connectArgs })
+      await transfers(scope, (port) => socksOpen(scope, client.socks, '127.0.0.1', port))
+    })
+  }
+
+  it('asked for by alknet connect every megabyte, of sshd', async function () {
+    needSshd(this)
+    const sshd = await startSshd(scope)
+    const client = await startConnect(scope, sshd, { args: ['--rekey-bytes', '1048576'] })
+    await transfers(scope, (port) => socksOpen(scope, client.socks, '127.0.0.1', port))
+    const rekeys = count(sshd.proc.output, /SSH2_MSG_NEWKEYS received/g)
+    assert.ok(rekeys > 4 * SIZE / MiB / 2, `only ${rekeys} key exchanges`)
+  })
+
+  it('asked for by alknet serve every megabyte, of ssh', async function () {
+    need(this, 'ssh')
+    const client = await startSsh(scope, await startServe(scope, { args: ['--rekey-bytes', '1048576'] }))
+    await transfers(scope, (port) => socksOpen(scope, client.socks, '127.0.0.1', port))
+    const rekeys = count(client.proc.output, /SSH2_MSG_NEWKEYS received/g)
+    assert.ok(rekeys > 4 * SIZE / MiB / 2, `only ${rekeys} key exchanges`)
+  })
+
+  it('asked for by time, between and within transfers', async () => {
+    const server = await startServe(scope, { args: ['--rekey-seconds', '1'] })
+    const client = await connectSsh2(scope, server)
+    const echo = await echoServer(scope)
+    const stream = await forwardOut(client, '127.0.0.1', echo.port)
+    let rekeys = 0
+    const twice = new Promise((resolve) => {
+      client.on('handshake', () => { if (++rekeys === 2) resolve() })
+    })
+    // Idle or busy, the keys grow old: one byte now and then must be enough.
+    const busy = setInterval(() => stream.write('.'), 100)
+    stream.resume()
+    await twice
+    clearInterval(busy)
+    await transfers(scope, (port) => forwardOut(client, '127.0.0.1', port))
+  })
+
   it('asked for by an ssh2 client in the middle of a transfer', async () => {
     const client = await connectSsh2(scope, await startServe(scope))
     let rekeys = 0
-    const again = () => client.rekey(() => { if (++rekeys < 10) again() })
-    again()
+    client.on('handshake', () => {
+      if (++rekeys < 10) setImmediate(() => client._protocol.rekey())
+    })
+    client._protocol.rekey() // ssh2 has no public way to for a client
     await transfers(scope, (port) => forwardOut(client, '127.0.0.1', port))
     assert.strictEqual(rekeys, 10)
   })
