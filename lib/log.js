@@ -66,9 +66,19 @@ function createLogger ({ level = 'info', format = 'text', write = toStderr } = {
   const logger = { ...NO_LOG }
   for (const [name, rank] of Object.entries(LEVELS)) {
     if (rank > LEVELS[level]) continue
-    logger[name] = (event, fields = {}) => write(FORMATS[format](name, event, fields))
+    logger[name] = (event, fields = {}) => guarded(write, FORMATS[format](name, event, fields))
   }
   return logger
+}
+
+// What a user's write() throws must not unwind the one who logs: it becomes an
+// uncaughtException of its own.
+function guarded (write, line) {
+  try {
+    write(line)
+  } catch (err) {
+    process.nextTick(() => { throw err })
+  }
 }
 
 function toStderr (line) {

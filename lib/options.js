@@ -314,7 +314,7 @@ function checkClient (out) {
   }
   if (out.socks5 !== null && !isLoopback(out.socks5.address) && out.socks5Auth === undefined && !out.socks5Open) {
     throw optionError('socks5', `${out.socks5.address} can be reached by others: ` +
-      'set socks5Auth to user:password, or socks5Open to let anybody use the proxy')
+      'set socks5Auth (--socks5-auth) to user:password, or socks5Open (--socks5-open) to let anybody use the proxy')
   }
   return out
 }
