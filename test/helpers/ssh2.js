@@ -22,7 +22,7 @@ async function connectSsh2 (scope, server, options = {}) {
   client.on('handshake', (negotiated) => { client.negotiated = negotiated })
   const ready = new Promise((resolve, reject) => {
     client.once('ready', resolve)
-    client.once('error', reject)
+    client.on('error', reject) // also what follows a refusal
     client.once('close', () => reject(new Error('closed before it was ready')))
   })
   client.connect({
