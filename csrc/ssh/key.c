@@ -18,14 +18,13 @@
 static const alk_key_kind_t *const kinds[] = {
   &alk_key_ed25519, &alk_key_p256, &alk_key_p384, &alk_key_p521, &alk_key_rsa};
 
-enum { KINDS = sizeof kinds / sizeof kinds[0], TYPE_MAX = 64 };
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
-/* A type as it may appear in a message: what comes from a peer stays out of
- * messages unless it is short and plain. */
-static const char *printable_type(const uint8_t *p, size_t len,
-                                  char out[TYPE_MAX + 1])
+/* What comes from a peer stays out of messages unless it is short and plain. */
+const char *alk_key_type_text(const uint8_t *p, size_t len,
+                              char out[ALK_KEY_TYPE_MAX + 1])
 {
-  if (len == 0 || len > TYPE_MAX) return "(unreadable)";
+  if (len == 0 || len > ALK_KEY_TYPE_MAX) return "(unreadable)";
   for (size_t i = 0; i < len; i++) {
     if (p[i] <= ' ' || p[i] >= 0x7f) return "(unreadable)";
     out[i] = (char) p[i];
@@ -61,9 +60,9 @@ const alk_key_kind_t *alk_key_read_kind(alk_rd_t *r, const char *what,
   for (size_t i = 0; i < KINDS; i++)
     if (strlen(kinds[i]->type) == len && memcmp(kinds[i]->type, p, len) == 0)
       return kinds[i];
-  char text[TYPE_MAX + 1];
+  char text[ALK_KEY_TYPE_MAX + 1];
   alk_fail(err, ALK_E_KEY, 0, "the key type %s is not supported%s",
-           printable_type(p, len, text), advice_for(p, len));
+           alk_key_type_text(p, len, text), advice_for(p, len));
   return NULL;
 }
 
@@ -158,6 +157,36 @@ bool alk_key_has_blob(const alk_key_t *k, const uint8_t *blob, size_t len)
          memcmp(alk_buf_head(&k->blob), blob, len) == 0;
 }
 
+/* The kind is known to be k's. */
+static bool has_fields(const alk_key_t *k, const uint8_t *p, size_t len)
+{
+  size_t type_len = 4 + strlen(k->kind->type);
+  return alk_buf_size(&k->blob) == type_len + len &&
+         memcmp(alk_buf_head(&k->blob) + type_len, p, len) == 0;
+}
+
+alk_key_t *alk_key_read_fields(const alk_key_kind_t *kind, alk_rd_t *r,
+                               const char *what, alk_err_t *err)
+{
+  const uint8_t *from = r->p;
+  alk_key_t *k = NULL;
+  ERR_set_mark();
+  EVP_PKEY *pkey = kind->read_public(kind, r, err);
+  if (r->bad) {
+    alk_fail(err, ALK_E_KEY, 0, "the %s is damaged", what);
+    EVP_PKEY_free(pkey);
+  } else {
+    k = alk_key_new(kind, pkey, false, err);
+  }
+  if (k != NULL && !has_fields(k, from, (size_t) (r->p - from))) {
+    alk_fail(err, ALK_E_KEY, 0, "the %s is not in its one form", what);
+    alk_key_free(k);
+    k = NULL;
+  }
+  ERR_pop_to_mark();
+  return k;
+}
+
 alk_key_t *alk_key_read_blob(const uint8_t *blob, size_t len, alk_err_t *err)
 {
   if (len == 0 || len > ALK_KEY_BLOB_MAX) {
@@ -168,22 +197,23 @@ alk_key_t *alk_key_read_blob(const uint8_t *blob, size_t len, alk_err_t *err)
   alk_rd_t r = alk_rd(blob, len);
   const alk_key_kind_t *kind = alk_key_read_kind(&r, "public key", err);
   if (kind == NULL) return NULL;
-  ERR_set_mark();
-  alk_key_t *k = NULL;
-  EVP_PKEY *pkey = kind->read_public(kind, &r, err);
-  if (r.bad || (pkey != NULL && r.len > 0)) {
-    alk_fail(err, ALK_E_KEY, 0, "the public key is damaged");
-    EVP_PKEY_free(pkey);
-  } else {
-    k = alk_key_new(kind, pkey, false, err);
-  }
-  if (k != NULL && !alk_key_has_blob(k, blob, len)) {
-    alk_fail(err, ALK_E_KEY, 0, "the public key is not in its one form");
-    alk_key_free(k);
-    k = NULL;
-  }
-  ERR_pop_to_mark();
-  return k;
+  alk_key_t *k = alk_key_read_fields(kind, &r, "public key", err);
+  if (k == NULL || r.len == 0) return k;
+  alk_fail(err, ALK_E_KEY, 0, "the public key is damaged");
+  alk_key_free(k);
+  return NULL;
+}
+
+alk_key_t *alk_key_dup(const alk_key_t *k)
+{
+  alk_key_t *copy = alk_alloc(sizeof *copy);
+  *copy = *k;
+  CHECK(EVP_PKEY_up_ref(k->pkey) == 1);
+  copy->comment = alk_strdup(k->comment);
+  copy->blob = copy->cert = (alk_buf_t){0};
+  alk_buf_add(&copy->blob, alk_buf_head(&k->blob), alk_buf_size(&k->blob));
+  alk_buf_add(&copy->cert, alk_buf_head(&k->cert), alk_buf_size(&k->cert));
+  return copy;
 }
 
 alk_key_t *alk_key_generate(const char *type, alk_err_t *err)
@@ -211,6 +241,7 @@ void alk_key_free(alk_key_t *k)
   EVP_PKEY_free(k->pkey); /* OpenSSL wipes the private numbers */
   alk_free(k->comment);
   alk_buf_free(&k->blob);
+  alk_buf_free(&k->cert);
   alk_free(k);
 }
 
@@ -239,6 +270,17 @@ const uint8_t *alk_key_blob(const alk_key_t *k, size_t *len)
 {
   *len = alk_buf_size(&k->blob);
   return alk_buf_head(&k->blob);
+}
+
+const uint8_t *alk_key_cert(const alk_key_t *k, size_t *len)
+{
+  *len = alk_buf_size(&k->cert);
+  return alk_buf_head(&k->cert);
+}
+
+const char *alk_key_cert_type(const alk_key_t *k)
+{
+  return k->cert_type;
 }
 
 bool alk_fingerprint(const uint8_t *blob, size_t len,

@@ -44,13 +44,22 @@ alk_key_t *alk_key_read_private(const char *text, size_t len,
 alk_key_t *alk_key_read_blob(const uint8_t *blob, size_t len, alk_err_t *err);
 /* type: "ed25519", "ecdsa" (P-256), "rsa" (3072 bits). */
 alk_key_t *alk_key_generate(const char *type, alk_err_t *err);
-void alk_key_free(alk_key_t *k); /* private parts are wiped */
+alk_key_t *alk_key_dup(const alk_key_t *k); /* the numbers are shared */
+void alk_key_free(alk_key_t *k); /* private parts are wiped; NULL is fine */
 
 const char *alk_key_type(const alk_key_t *k); /* "ssh-ed25519", ... */
 unsigned alk_key_bits(const alk_key_t *k);
 bool alk_key_is_private(const alk_key_t *k);
 const char *alk_key_comment(const alk_key_t *k); /* "" when it has none */
 const uint8_t *alk_key_blob(const alk_key_t *k, size_t *len); /* public part */
+
+/* A private key gets its certificate (cert.h), in place of one it had. False:
+ * err; what is damaged, or certifies another key, is not taken. */
+bool alk_key_attach_cert(alk_key_t *k, const uint8_t *blob, size_t len,
+                         alk_err_t *err);
+/* Both NULL when it has none; "ssh-ed25519-cert-v01@openssh.com", ... */
+const uint8_t *alk_key_cert(const alk_key_t *k, size_t *len);
+const char *alk_key_cert_type(const alk_key_t *k);
 
 /* Append to out. The private text is a secret: alk_buf_free_secret it.
  * passphrase NULL: not encrypted. False: err. */

@@ -14,7 +14,8 @@
 
 enum {
   ALK_RSA_MAX_BYTES = ALK_RSA_MAX_BITS / 8,
-  ALK_SIG_MAX = ALK_RSA_MAX_BYTES /* the longest signature of any kind */
+  ALK_SIG_MAX = ALK_RSA_MAX_BYTES, /* the longest signature of any kind */
+  ALK_KEY_TYPE_MAX = 64            /* of a type's name in a message */
 };
 
 typedef struct alk_key_kind alk_key_kind_t;
@@ -51,8 +52,10 @@ struct alk_key {
   const alk_key_kind_t *kind;
   EVP_PKEY *pkey;
   bool is_private;
-  char *comment;  /* never NULL */
-  alk_buf_t blob; /* the public part as it goes on the wire */
+  char *comment;         /* never NULL */
+  alk_buf_t blob;        /* the public part as it goes on the wire */
+  alk_buf_t cert;        /* the certificate; empty: none */
+  const char *cert_type; /* NULL: none */
 };
 
 /* Takes pkey, which may be NULL: then so is the result. */
@@ -64,6 +67,15 @@ bool alk_key_has_blob(const alk_key_t *k, const uint8_t *blob, size_t len);
 /* Reads a type; NULL: err says why. what names the thing that holds it. */
 const alk_key_kind_t *alk_key_read_kind(alk_rd_t *r, const char *what,
                                         alk_err_t *err);
+
+/* Reads what stands behind the type of a public key, in its one form. NULL: err
+ * says why. */
+alk_key_t *alk_key_read_fields(const alk_key_kind_t *kind, alk_rd_t *r,
+                               const char *what, alk_err_t *err);
+
+/* A type as it may appear in a message; out is only where to put it. */
+const char *alk_key_type_text(const uint8_t *p, size_t len,
+                              char out[ALK_KEY_TYPE_MAX + 1]);
 
 /* A natural number as a canonical mpint of at most max_len bytes without its
  * leading zero; anything else sets r->bad. */
