@@ -8,7 +8,7 @@
       "target_name": "alknet",
       "sources": ["<!@(node -p \"require('fs').readdirSync('csrc', { recursive: true }).filter(f => f.endsWith('.c')).map(f => 'csrc/' + f).sort().join(' ')\")"],
       "include_dirs": ["csrc", "<!(node -p \"require('node-api-headers').include_dir\")"],
-      "defines": ["_GNU_SOURCE", "NAPI_VERSION=8", "NODE_GYP_MODULE_NAME=alknet", "ALK_LIBSSH_GCM=<(alk_libssh_gcm)"],
+      "defines": ["_GNU_SOURCE", "NAPI_VERSION=8", "NODE_GYP_MODULE_NAME=alknet", "ALK_LIBSSH", "ALK_LIBSSH_GCM=<(alk_libssh_gcm)"],
       "cflags": ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden", "-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"],
       "cflags!": ["-O3"],
       # libssh is static, OpenSSL and zlib are Node's own: no second copy of

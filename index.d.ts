@@ -27,7 +27,7 @@ export interface CommonOptions {
   /** For private keys that are encrypted. */
   passphrase?: Passphrase
   /** **Default:** the first of `versions.engines`. */
-  sshEngine?: 'libssh'
+  sshEngine?: 'native' | 'libssh'
   /** Narrows the key exchanges offered, in this order: an array or `'a,b'`. */
   kex?: string | string[]
   /** Narrows the ciphers offered. */
@@ -204,6 +204,9 @@ export class Session extends EventEmitter {
   /** Stops listening, lets connections end for up to drainMs (**Default:** `0`), disconnects. */
   close (options?: { drainMs?: number }): Promise<void>
   [Symbol.asyncDispose] (): Promise<void>
+  ref (): this
+  /** The session and its listeners no longer keep the process up; connections through them do. */
+  unref (): this
   on (event: 'close', listener: (err: AlknetError | null) => void): this
   once (event: 'close', listener: (err: AlknetError | null) => void): this
 }
@@ -325,7 +328,8 @@ export function parseAuthorizedKeys (input: string | Uint8Array): {
 export const versions: {
   readonly alknet: string
   readonly node: string
-  readonly libssh: string
+  /** Where that engine is built in. */
+  readonly libssh?: string
   readonly openssl: string
   readonly uv: string
   readonly engines: readonly string[]

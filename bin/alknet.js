@@ -14,7 +14,7 @@ function versionText () {
   return [
     `alknet ${versions.alknet}`,
     `node ${versions.node}`,
-    `libssh ${versions.libssh}`,
+    ...versions.libssh ? [`libssh ${versions.libssh}`] : [],
     `openssl ${versions.openssl}`,
     `libuv ${versions.uv}`,
     `engines ${versions.engines.join(', ')}`

@@ -30,6 +30,7 @@
  *            rekeyBytes rekeySeconds windowMax maxChannels (all optional but
  *            user for a client and hostKeys for a server; lists: 'a,b')
  *   calls    trust(boolean) login(key) admit(boolean) keepalive()
+ *            ref() unref()
  *            received(): number of bytes info(): { engine, peer, kex, hostkey,
  *            cipherIn, cipherOut, macIn, macOut } close()
  *            open(type, host, port, originHost, originPort): Stream
@@ -66,7 +67,7 @@
  * hostsLine(host, port, hashed, blob): string
  * errors     [{ code, stage, text, advice }] — csrc/core/err.h
  * versions   { libssh, openssl, uv } as they run
- * engines    ['libssh'] — the first is the default
+ * engines    ['native', 'libssh'] — the first is the default
  * live()     how many native objects are not closed yet (for tests)
  */
 

@@ -190,7 +190,7 @@ const USER = text(255, /^(?!-)[^\x00-\x1f\x7f]+$/, 'a user name of 1 to 255 char
 const COMMON = {
   transport: [oneOf(['tcp'], ['tls', 'iroh']), 'tcp'],
   passphrase: [passphrase],
-  sshEngine: [oneOf(['libssh'], ['native'])],
+  sshEngine: [oneOf(['native', 'libssh'], [])],
   kex: [algorithms],
   ciphers: [algorithms],
   macs: [algorithms],

@@ -38,7 +38,7 @@ function addCommon (command) {
     .addOption(number('--keepalive <seconds>', 'ask a silent peer for a sign of life; 0: never (default: 15)'))
     .addOption(number('--keepalive-max <n>', 'questions without an answer until the session counts as lost (default: 3)'))
     .addOption(number('--max-channels <n>', 'connections at once in one session (default: 1024)'))
-    .addOption(value('--ssh-engine <name>', 'libssh (native is not available yet)'))
+    .addOption(value('--ssh-engine <name>', 'native or libssh (default: the first that alknet --version names)'))
     .addOption(value('--kex <list>', 'narrow the key exchanges: a,b'))
     .addOption(value('--ciphers <list>', 'narrow the ciphers: a,b'))
     .addOption(value('--macs <list>', 'narrow the MACs: a,b'))

@@ -30,6 +30,7 @@ struct alk_loop {
   void *data;
   alk_task_t finish;
   char *read_buf;
+  uint8_t *scratch;
 };
 
 static void on_check(uv_check_t *check);
@@ -84,6 +85,12 @@ char *alk_loop_read_buf(alk_loop_t *l)
   return l->read_buf;
 }
 
+uint8_t *alk_loop_scratch(alk_loop_t *l)
+{
+  if (l->scratch == NULL) l->scratch = alk_alloc(ALK_SCRATCH);
+  return l->scratch;
+}
+
 void alk_loop_defer(alk_loop_t *l, alk_task_t *t)
 {
   if (t->queued) return;
@@ -124,6 +131,7 @@ static void on_handle_closed(uv_handle_t *h)
   void (*on_idle)(void *data) = l->on_idle;
   void *data = l->data;
   alk_free(l->read_buf);
+  alk_free(l->scratch);
   alk_free(l);
   on_idle(data);
 }

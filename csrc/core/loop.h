@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <uv.h>
 
@@ -36,9 +37,14 @@ struct alk_live {
  * until it returns, so one is enough. */
 enum { ALK_READ_BUF = 256 * 1024 };
 
+/* And one for what a layer makes of the bytes before it hands them on: a
+ * read's worth, and one packet more. */
+enum { ALK_SCRATCH = ALK_READ_BUF + 64 * 1024 };
+
 alk_loop_t *alk_loop_new(uv_loop_t *uv);
 uv_loop_t *alk_loop_uv(alk_loop_t *l);
 char *alk_loop_read_buf(alk_loop_t *l); /* ALK_READ_BUF bytes */
+uint8_t *alk_loop_scratch(alk_loop_t *l); /* ALK_SCRATCH bytes */
 
 /* Closes every live object, then calls on_idle from the loop. When it is
  * called the loop is freed and no alknet handle is left in uv. */

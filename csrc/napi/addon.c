@@ -114,7 +114,8 @@ static void add_engines(napi_env env, napi_value exports)
   const char *name, *version;
   for (uint32_t i = 0; alk_engine_info(i, &name, &version); i++) {
     (void) napi_set_element(env, names, i, wrap_text(env, name));
-    wrap_set(env, versions, name, wrap_text(env, version));
+    if (version != NULL)
+      wrap_set(env, versions, name, wrap_text(env, version));
   }
   wrap_set(env, versions, "openssl", wrap_text(env, alk_crypto_version()));
   wrap_set(env, versions, "uv", wrap_text(env, uv_version_string()));

@@ -7,18 +7,26 @@
 
 #include "ssh/engine_info.h"
 
+extern const alk_engine_t alk_native_engine;
+#ifdef ALK_LIBSSH
 extern const alk_engine_t alk_libssh_engine;
+#endif
 
-static const alk_engine_t *const engines[] = {&alk_libssh_engine};
+static const alk_engine_t *const engines[] = {
+#ifdef ALK_LIBSSH
+  &alk_libssh_engine,
+#endif
+  &alk_native_engine,
+};
 
 const alk_engine_t *alk_engine_at(size_t i)
 {
-  return i < sizeof engines / sizeof *engines ? engines[i] : NULL;
+  return i < sizeof engines / sizeof engines[0] ? engines[i] : NULL;
 }
 
 const alk_engine_t *alk_engine_find(const char *name)
 {
-  for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+  for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++)
     if (name == NULL || strcmp(engines[i]->name, name) == 0) return engines[i];
   return NULL;
 }

@@ -10,7 +10,7 @@
 
 typedef struct {
   const char *name; /* "libssh", "native" */
-  const char *(*version)(void);
+  const char *(*version)(void); /* of the library beneath; NULL: none */
   alk_session_t *(*open)(alk_stream_t *transport, bool server,
                          const alk_session_opts_t *opts, alk_err_t *err);
   void (*close)(alk_session_t *s); /* must lead to alk_session_emit_close */
@@ -18,9 +18,14 @@ typedef struct {
   void (*trust)(alk_session_t *s, bool yes);
   void (*login)(alk_session_t *s, alk_key_t *key);
   void (*admit)(alk_session_t *s, bool yes);
+  void (*ref)(alk_session_t *s, bool keeps); /* its transport; or NULL */
   void (*keepalive)(alk_session_t *s);
   uint64_t (*received)(const alk_session_t *s);
   void (*info)(const alk_session_t *s, alk_session_info_t *out);
+  /* NULL: the engine cannot. cancel: the other way. */
+  bool (*listen)(alk_session_t *s, const alk_listen_t *what, bool cancel,
+                 alk_reply_cb cb, void *data);
+  void (*answer)(alk_request_t *r, bool yes, uint16_t port);
   alk_stream_t *(*open_channel)(alk_session_t *s, const alk_target_t *target);
   void (*accept)(alk_stream_t *ch);
   void (*refuse)(alk_stream_t *ch, alk_open_reason_t reason, const char *text);
@@ -46,6 +51,10 @@ void alk_session_emit_close(alk_session_t *s); /* the owner, then ->free */
 /* NULL: no engine of that name is built in; name NULL: the default. */
 const alk_engine_t *alk_engine_find(const char *name);
 const alk_engine_t *alk_engine_at(size_t i); /* NULL: no more */
+
+struct alk_request { /* embed as the first member */
+  alk_session_t *session;
+};
 
 /* Channels of every engine say so, whatever their kind's other words. */
 typedef struct {

@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The i-th engine (the first is the default). False: no more. */
+/* The i-th engine (the first is the default) and the version of the library
+ * beneath it (NULL: none). False: no more. */
 bool alk_engine_info(size_t i, const char **name, const char **version);
 const char *alk_crypto_version(void); /* OpenSSL's, as it runs */
 

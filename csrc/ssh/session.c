@@ -99,6 +99,11 @@ void alk_session_admit(alk_session_t *s, bool yes)
   if (s->closing == 0) s->engine->admit(s, yes);
 }
 
+void alk_session_ref(alk_session_t *s, bool keeps)
+{
+  if (s->engine->ref != NULL) s->engine->ref(s, keeps);
+}
+
 void alk_session_keepalive(alk_session_t *s)
 {
   if (s->closing == 0) s->engine->keepalive(s);
@@ -114,6 +119,30 @@ void alk_session_info(const alk_session_t *s, alk_session_info_t *out)
   memset(out, 0, sizeof *out);
   out->engine = s->engine->name;
   s->engine->info(s, out);
+}
+
+static bool listen_or_not(alk_session_t *s, const alk_listen_t *what,
+                          bool cancel, alk_reply_cb cb, void *data)
+{
+  if (s->closing > 0 || s->server || s->engine->listen == NULL) return false;
+  return s->engine->listen(s, what, cancel, cb, data);
+}
+
+bool alk_session_listen(alk_session_t *s, const alk_listen_t *what,
+                        alk_reply_cb cb, void *data)
+{
+  return listen_or_not(s, what, false, cb, data);
+}
+
+bool alk_session_unlisten(alk_session_t *s, const alk_listen_t *what,
+                          alk_reply_cb cb, void *data)
+{
+  return listen_or_not(s, what, true, cb, data);
+}
+
+void alk_request_answer(alk_request_t *r, bool yes, uint16_t port)
+{
+  r->session->engine->answer(r, yes, port);
 }
 
 alk_stream_t *alk_session_open(alk_session_t *s, const alk_target_t *target)

@@ -40,6 +40,15 @@ typedef struct {
   uint16_t origin_port;
 } alk_target_t;
 
+/* What a client asks the server to listen on for it (RFC 4254 §7.1; OpenSSH
+ * PROTOCOL §2.4). */
+typedef struct {
+  bool local;       /* a Unix socket: host is its path */
+  const char *host; /* "" or "*": every address; "localhost": loopback */
+  uint16_t port;    /* 0: the server chooses; of a socket: 0 */
+} alk_listen_t;
+typedef struct alk_request alk_request_t; /* such a question, until answered */
+
 /* A public key that a client offers (RFC 4252 §7). */
 typedef struct {
   const char *user;
@@ -64,6 +73,13 @@ typedef struct {
    * alk_channel_refuse(); own() it first. Other types are refused unasked. */
   void (*on_channel)(alk_session_t *s, alk_stream_t *ch,
                      const alk_target_t *target);
+  /* Server: the client wants a listener, or no more of it. Answer with
+   * alk_request_answer(), in any order, now or later; r is good until then or
+   * until on_close. NULL: refused. */
+  void (*on_listen)(alk_session_t *s, alk_request_t *r,
+                    const alk_listen_t *what);
+  void (*on_unlisten)(alk_session_t *s, alk_request_t *r,
+                      const alk_listen_t *what);
   void (*on_close)(alk_session_t *s, const alk_err_t *err); /* NULL: clean */
 } alk_session_events_t;
 
@@ -77,7 +93,8 @@ typedef struct {
   const char *kex, *ciphers, *macs, *hostkey_algorithms;
   uint64_t rekey_bytes;   /* 0: the engine's, at most 1 GiB */
   uint32_t rekey_seconds; /* 0: 3600 */
-  uint32_t window_max;    /* bytes a channel; libssh: fixed at 1.28 MB */
+  uint32_t window_max;    /* bytes a channel; 0: 16 MiB; libssh: 1.28 MB */
+  uint32_t memory_max;    /* bytes that all windows may promise; 0: 64 MiB */
   uint32_t max_channels;  /* 0: 1024; more are refused with reason 4 */
 } alk_session_opts_t;
 
@@ -102,10 +119,25 @@ void alk_session_trust(alk_session_t *s, bool yes);
 void alk_session_login(alk_session_t *s, alk_key_t *key); /* borrowed */
 void alk_session_admit(alk_session_t *s, bool yes);
 
+/* Whether the loop stays up for it, as it does at first. */
+void alk_session_ref(alk_session_t *s, bool keeps);
+
 /* Sends a request that the peer has to answer (keepalive@openssh.com); the
  * answer counts as received bytes. */
 void alk_session_keepalive(alk_session_t *s);
 uint64_t alk_session_received(const alk_session_t *s);
+
+/* Client: asks the server to listen, or to stop. The reply, or the session's
+ * end, is told once: yes, and the port (the one asked for unless that was 0).
+ * False: the session is not ready, or its engine cannot; no reply follows. */
+typedef void (*alk_reply_cb)(alk_session_t *s, bool yes, uint16_t port,
+                             void *data);
+bool alk_session_listen(alk_session_t *s, const alk_listen_t *what,
+                        alk_reply_cb cb, void *data);
+bool alk_session_unlisten(alk_session_t *s, const alk_listen_t *what,
+                          alk_reply_cb cb, void *data);
+/* port: what was bound, if the client left the choice to us. r is gone. */
+void alk_request_answer(alk_request_t *r, bool yes, uint16_t port);
 
 /* What was negotiated; valid from on_hostkey (client) or on_auth (server) on.
  * Empty strings where the engine cannot say. */

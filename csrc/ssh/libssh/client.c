@@ -76,7 +76,10 @@ static void connect_step(session_t *s)
 static void service_step(session_t *s)
 {
   int rc = ssh_service_request(s->ssh, "ssh-userauth");
-  if (rc == SSH_AGAIN) return;
+  if (rc == SSH_AGAIN) {
+    session_is_dead(s); /* trap 14: libssh would wait for ever */
+    return;
+  }
   if (rc == SSH_OK)
     session_enter(s, &state_login);
   else
@@ -112,7 +115,10 @@ void client_login(alk_session_t *base, alk_key_t *key)
 static void try_step(session_t *s)
 {
   int rc = ssh_userauth_publickey(s->ssh, NULL, s->login_key);
-  if (rc == SSH_AUTH_AGAIN) return;
+  if (rc == SSH_AUTH_AGAIN) {
+    session_is_dead(s);
+    return;
+  }
   ssh_key_free(s->login_key);
   s->login_key = NULL;
   if (rc == SSH_AUTH_SUCCESS) {

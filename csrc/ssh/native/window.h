@@ -1,0 +1,61 @@
+/* window.h - how much a peer may send before it is told to go on: arithmetic
+ * only (RFC 4254 §5.2).
+ *
+ * Our window for a channel starts small and is doubled when it is what holds
+ * the peer back. A round tells: it begins when an adjustment is sent; the first
+ * byte beyond what the peer was allowed before can only have left after the
+ * adjustment had come, so its arrival ends one round trip (dynamic
+ * right-sizing). The window is too small if
+ *   - the peer had used up what it knew of, and then nothing came for an eighth
+ *     of the round trip or more: it stood still, and
+ *   - at the rate at which bytes were consumed, more than half of the window is
+ *     consumed in a round trip: not the reader was slow.
+ * Times are those of uv_now(), in ms. Less than WINDOW_STALL_MIN_MS is not told
+ * from the clock's own steps (2 MiB in 2 ms are 1 GB/s); in a round of more
+ * than WINDOW_RTT_MAX_MS the peer had nothing to say. */
+#ifndef ALK_NATIVE_WINDOW_H
+#define ALK_NATIVE_WINDOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+  WINDOW_START = 2 * 1024 * 1024,
+  WINDOW_MIN = 64 * 1024, /* when memory is short */
+  WINDOW_MAX_DEFAULT = 16 * 1024 * 1024,
+  WINDOW_MEMORY_DEFAULT = 64 * 1024 * 1024,
+  WINDOW_SHARE = 8, /* a new channel takes no more than this part of the room */
+  WINDOW_STALL_MIN_MS = 2, /* one may be the clock's */
+  WINDOW_RTT_MAX_MS = 2000
+};
+
+/* size = left + eaten + what came and was not consumed yet. */
+typedef struct {
+  uint32_t size;
+  uint32_t left;  /* the peer may still send this much */
+  uint32_t eaten; /* consumed and not given back yet */
+  /* The round: */
+  uint32_t ahead;    /* bytes up to the edge that the peer knew */
+  uint32_t consumed; /* since it began */
+  uint32_t began_ms, edge_ms, rtt_ms;
+  uint8_t stage; /* private */
+  bool stalled;
+} window_t;
+
+/* The size of a new channel's window: max is the option's, room what memory is
+ * left for promises. */
+uint32_t window_first(uint32_t max, uint64_t room);
+void window_init(window_t *w, uint32_t size);
+/* len bytes came. False: more than was allowed; nothing is counted. */
+bool window_take(window_t *w, uint32_t len, uint64_t now);
+void window_eat(window_t *w, uint32_t len); /* the reader has consumed them */
+bool window_is_due(const window_t *w);      /* an adjustment is worth it */
+/* How much to give back now, and a new size where it grows: up to max, and by
+ * no more than room. */
+uint32_t window_adjust(window_t *w, uint32_t max, uint64_t room, uint64_t now);
+
+/* The other direction: what the peer lets us send. False: the sum is no
+ * 32-bit number, which RFC 4254 §5.2 forbids. */
+bool window_add(uint32_t *left, uint32_t more);
+
+#endif

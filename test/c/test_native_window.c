@@ -1,0 +1,398 @@
+/* test_native_window.c - the arithmetic of windows, alone and in a model of a
+ * link: a sender with something to say, a delay, a bandwidth, and a reader. At
+ * every step no byte of window may be made or lost. */
+/* cmocka.h does not include what it uses: it comes after these. */
+/* clang-format off */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include <string.h>
+
+#include "ssh/native/window.h"
+
+enum {
+  MIB = 1024 * 1024,
+  PACKET = 32 * 1024,
+  RING = 4096,
+  ROOM = 62 * MIB,
+  FOREVER = 1 << 30
+};
+
+typedef struct {
+  uint64_t at_us;
+  uint32_t len;
+} event_t;
+
+typedef struct { /* in flight, oldest first */
+  event_t e[RING];
+  unsigned first, len;
+  uint64_t bytes;
+} pipe_t;
+
+typedef struct {
+  /* The link and its ends; rates in bytes a us. */
+  uint32_t rtt_us, step_us;
+  double link, says, reads; /* 0: no limit */
+  uint32_t pause_us;        /* the reader sleeps so long, then reads all */
+  uint32_t burst_us;        /* the sender says 1 MiB every so often */
+  uint32_t max;
+  uint64_t room;
+  /* The run. */
+  uint64_t now_us, got, adjusts;
+  double link_has, says_has, reads_has, burst_left;
+  uint32_t peer_left, unread;
+  uint64_t next_read_us;
+  pipe_t data, back;
+  window_t w;
+} sim_t;
+
+static void put(pipe_t *p, uint64_t at_us, uint32_t len)
+{
+  assert_true(p->len < RING);
+  p->e[(p->first + p->len++) % RING] = (event_t){at_us, len};
+  p->bytes += len;
+}
+
+static uint32_t get(pipe_t *p, uint64_t now_us)
+{
+  if (p->len == 0 || p->e[p->first].at_us > now_us) return 0;
+  uint32_t len = p->e[p->first].len;
+  p->first = (p->first + 1) % RING;
+  p->len--;
+  p->bytes -= len;
+  return len;
+}
+
+/* What a rate lets through in a step; what is not used does not pile up. */
+static void refill(double *has, double rate, uint32_t step_us)
+{
+  double most = rate * step_us + PACKET;
+  *has += rate * step_us;
+  if (rate <= 0) *has = FOREVER;
+  if (rate > 0 && *has > most) *has = most;
+}
+
+static uint32_t least(double a, double b)
+{
+  double v = a < b ? a : b;
+  return v > 0 ? (uint32_t) v : 0;
+}
+
+static void send_some(sim_t *m)
+{
+  for (;;) {
+    uint32_t n = least(least(m->link_has, m->says_has), m->peer_left);
+    if (n > PACKET) n = PACKET;
+    if (n == 0 || (n < PACKET && n < m->peer_left)) return;
+    put(&m->data, m->now_us + m->rtt_us / 2, n);
+    m->peer_left -= n;
+    m->link_has -= n;
+    m->says_has -= n;
+    m->burst_left -= n;
+  }
+}
+
+static void read_some(sim_t *m)
+{
+  uint32_t n = least(m->reads_has, m->unread);
+  if (m->pause_us > 0 && m->now_us < m->next_read_us) return;
+  if (m->pause_us > 0) m->next_read_us = m->now_us + m->pause_us;
+  if (n == 0) return;
+  window_eat(&m->w, n);
+  m->unread -= n;
+  m->reads_has -= n;
+}
+
+static void check(const sim_t *m)
+{
+  assert_int_equal(m->w.size, (uint64_t) m->w.left + m->w.eaten + m->unread);
+  assert_int_equal(m->w.left, m->peer_left + m->data.bytes + m->back.bytes);
+  assert_true(m->w.size <= m->max);
+}
+
+static void burst(sim_t *m)
+{
+  if (m->now_us == 0) m->burst_left = 0;
+  if (m->now_us % m->burst_us == 0) m->burst_left += MIB;
+  m->says_has = m->burst_left;
+}
+
+static void step(sim_t *m)
+{
+  uint64_t ms = 5000000000 + m->now_us / 1000; /* 32 bits run over */
+  uint32_t n;
+  refill(&m->link_has, m->link, m->step_us);
+  refill(&m->says_has, m->says, m->step_us);
+  refill(&m->reads_has, m->reads, m->step_us);
+  if (m->burst_us > 0) burst(m);
+  while ((n = get(&m->back, m->now_us)) > 0)
+    assert_true(window_add(&m->peer_left, n));
+  send_some(m);
+  while ((n = get(&m->data, m->now_us)) > 0) {
+    assert_true(window_take(&m->w, n, ms));
+    m->unread += n;
+    m->got += n;
+  }
+  read_some(m);
+  uint32_t before = m->w.size;
+  n = window_adjust(&m->w, m->max, m->room, ms);
+  m->room -= m->w.size - before;
+  if (n > 0) {
+    put(&m->back, m->now_us + m->rtt_us / 2, n);
+    m->adjusts++;
+  }
+  check(m);
+  m->now_us += m->step_us;
+}
+
+static void run(sim_t *m, double seconds)
+{
+  uint64_t until = m->now_us + (uint64_t) (seconds * 1e6);
+  if (m->w.size == 0) {
+    if (m->max == 0) m->max = WINDOW_MAX_DEFAULT;
+    if (m->room == 0) m->room = ROOM;
+    window_init(&m->w, window_first(m->max, m->room));
+    m->peer_left = m->w.size;
+  }
+  while (m->now_us < until)
+    step(m);
+}
+
+/* Bytes a us in the next while. */
+static double rate_of(sim_t *m, double seconds)
+{
+  uint64_t before = m->got;
+  run(m, seconds);
+  return (double) (m->got - before) / (seconds * 1e6);
+}
+
+static void a_long_fat_link_gets_it_all(void **state)
+{
+  (void) state;
+  static sim_t m = {.rtt_us = 100000, .step_us = 100, .link = 125};
+  run(&m, 3);
+  assert_int_equal(m.w.size, WINDOW_MAX_DEFAULT);
+  assert_true(rate_of(&m, 2) > 0.9 * m.link);
+}
+
+static void a_middling_link_gets_what_it_needs(void **state)
+{
+  (void) state;
+  static sim_t m = {.rtt_us = 20000, .step_us = 100, .link = 125};
+  run(&m, 5); /* 2.5 MB are on the way */
+  assert_true(m.w.size == 4 * MIB || m.w.size == 8 * MIB);
+  assert_true(rate_of(&m, 2) > 0.95 * m.link);
+}
+
+static void a_link_that_2_mib_fill_gets_no_more(void **state)
+{
+  (void) state;
+  static sim_t m = {.rtt_us = 10000, .step_us = 100, .link = 100};
+  run(&m, 5); /* 1 MB is on the way */
+  assert_int_equal(m.w.size, WINDOW_START);
+  assert_true(rate_of(&m, 2) > 0.95 * m.link);
+}
+
+static void loopback_stays_as_it_is(void **state)
+{
+  (void) state;
+  static sim_t m = {.rtt_us = 60, .step_us = 10, .link = 1500};
+  run(&m, 3);
+  assert_int_equal(m.w.size, WINDOW_START);
+  assert_true(rate_of(&m, 1) > 0.95 * m.link);
+}
+
+static void a_slow_reader_gets_no_more(void **state)
+{
+  (void) state;
+  static sim_t m = {.rtt_us = 100000, .step_us = 100, .link = 125, .reads = 1};
+  run(&m, 30);
+  assert_int_equal(m.w.size, WINDOW_START);
+}
+
+static void a_reader_that_sleeps_gets_no_more(void **state)
+{
+  (void) state;
+  static sim_t m = {
+    .rtt_us = 20000, .step_us = 100, .link = 125, .pause_us = 700000};
+  run(&m, 30);
+  assert_int_equal(m.w.size, WINDOW_START);
+}
+
+static void a_slow_sender_gets_no_more(void **state)
+{
+  (void) state;
+  static sim_t m = {.rtt_us = 100000, .step_us = 100, .link = 125, .says = 2};
+  run(&m, 30);
+  assert_int_equal(m.w.size, WINDOW_START);
+}
+
+/* Each burst ends just at an edge, which looks like a window that is used up.
+ */
+static void bursts_get_no_more(void **state)
+{
+  (void) state;
+  static sim_t m = {
+    .rtt_us = 1000, .step_us = 100, .link = 1000, .burst_us = 1500000};
+  run(&m, 60);
+  assert_int_equal(m.w.size, WINDOW_START);
+  assert_true(m.got >= 39 * (uint64_t) MIB);
+}
+
+static void memory_bounds_growth(void **state)
+{
+  (void) state;
+  static sim_t m = {
+    .rtt_us = 100000, .step_us = 100, .link = 125, .room = 3 * MIB};
+  run(&m, 5);
+  assert_int_equal(m.room, 0);
+  assert_int_equal(m.w.size, 3 * MIB + 3 * MIB / WINDOW_SHARE);
+}
+
+static void the_option_bounds_growth(void **state)
+{
+  (void) state;
+  static sim_t m = {
+    .rtt_us = 100000, .step_us = 100, .link = 125, .max = 3 * MIB};
+  run(&m, 5);
+  assert_int_equal(m.w.size, 3 * MIB);
+}
+
+/* A small one that memory shortage has made grows where it is needed. */
+static void the_smallest_window_works(void **state)
+{
+  (void) state;
+  static sim_t m = {.rtt_us = 60, .step_us = 10, .link = 100, .room = 1};
+  run(&m, 1);
+  assert_int_equal(m.w.size, WINDOW_MIN);
+  assert_true(m.got > 10 * MIB);
+}
+
+static void first_sizes(void **state)
+{
+  (void) state;
+  uint64_t room = WINDOW_MEMORY_DEFAULT;
+  uint32_t max = WINDOW_MAX_DEFAULT;
+  int big = 0, small = 0;
+  for (int i = 0; i < 1024; i++) {
+    uint32_t size = window_first(max, room);
+    assert_true(size >= WINDOW_MIN && size <= WINDOW_START);
+    big += size == WINDOW_START;
+    small += size == WINDOW_MIN;
+    room = size < room ? room - size : 0;
+  }
+  assert_true(big >= 16 && small > 0);
+  assert_int_equal(window_first(WINDOW_MIN, UINT64_MAX), WINDOW_MIN);
+  assert_int_equal(window_first(max, 0), WINDOW_MIN);
+}
+
+static void overuse_is_refused(void **state)
+{
+  (void) state;
+  window_t w;
+  window_init(&w, 1000);
+  assert_true(window_take(&w, 600, 1));
+  window_t before = w;
+  assert_false(window_take(&w, 401, 1));
+  assert_memory_equal(&w, &before, sizeof w);
+  assert_true(window_take(&w, 0, 1));
+  assert_true(window_take(&w, 400, 1));
+  assert_false(window_take(&w, 1, 1));
+  assert_true(window_take(&w, 0, 1));
+}
+
+static void adjustments_wait_for_company(void **state)
+{
+  (void) state;
+  window_t w;
+  window_init(&w, 1000);
+  assert_false(window_is_due(&w));
+  assert_int_equal(window_adjust(&w, 1000, 0, 1), 0);
+  assert_true(window_take(&w, 500, 1));
+  assert_false(window_is_due(&w)); /* came, but is not consumed */
+  window_eat(&w, 249);
+  assert_false(window_is_due(&w));
+  assert_int_equal(window_adjust(&w, 1000, 0, 1), 0);
+  window_eat(&w, 1);
+  assert_true(window_is_due(&w));
+  assert_int_equal(window_adjust(&w, 1000, 0, 1), 250);
+  assert_int_equal(w.left, 750);
+  assert_false(window_is_due(&w));
+}
+
+static void the_peers_window_cannot_overflow(void **state)
+{
+  (void) state;
+  uint32_t left = 0;
+  assert_true(window_add(&left, 0));
+  assert_true(window_add(&left, UINT32_MAX));
+  assert_true(window_add(&left, 0));
+  assert_false(window_add(&left, 1));
+  assert_false(window_add(&left, UINT32_MAX));
+  assert_int_equal(left, UINT32_MAX);
+}
+
+static uint32_t dice(uint32_t below)
+{
+  static uint64_t x = 88172645463325252;
+  x ^= x << 13;
+  x ^= x >> 7;
+  x ^= x << 17;
+  return (uint32_t) (x >> 16) % below;
+}
+
+/* Whatever comes in whatever order at whatever time. */
+static void no_order_breaks_the_sums(void **state)
+{
+  (void) state;
+  for (int run_no = 0; run_no < 200; run_no++) {
+    uint64_t now = UINT32_MAX - 50, given = 0, taken = 0;
+    uint32_t unread = 0, max = 1000 + dice(100000);
+    window_t w;
+    window_init(&w, 1000);
+    given = w.size;
+    for (int i = 0; i < 2000; i++) {
+      uint32_t n = dice(600);
+      now += dice(4) == 0 ? dice(40) : 0;
+      if (window_take(&w, n, now)) {
+        taken += n;
+        unread += n;
+      } else {
+        assert_true(taken + n > given);
+      }
+      n = dice(unread + 1);
+      window_eat(&w, n);
+      unread -= n;
+      given += window_adjust(&w, max, 5000, now);
+      assert_int_equal(given - taken, w.left);
+      assert_int_equal(w.size, w.left + w.eaten + unread);
+      assert_true(w.size <= max);
+    }
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_long_fat_link_gets_it_all),
+    cmocka_unit_test(a_middling_link_gets_what_it_needs),
+    cmocka_unit_test(a_link_that_2_mib_fill_gets_no_more),
+    cmocka_unit_test(loopback_stays_as_it_is),
+    cmocka_unit_test(a_slow_reader_gets_no_more),
+    cmocka_unit_test(a_reader_that_sleeps_gets_no_more),
+    cmocka_unit_test(a_slow_sender_gets_no_more),
+    cmocka_unit_test(bursts_get_no_more),
+    cmocka_unit_test(memory_bounds_growth),
+    cmocka_unit_test(the_option_bounds_growth),
+    cmocka_unit_test(the_smallest_window_works),
+    cmocka_unit_test(first_sizes),
+    cmocka_unit_test(overuse_is_refused),
+    cmocka_unit_test(adjustments_wait_for_company),
+    cmocka_unit_test(the_peers_window_cannot_overflow),
+    cmocka_unit_test(no_order_breaks_the_sums),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
