@@ -1,20 +1,29 @@
 {
   "variables": {
-    # 1 when this libssh refuses a packet whose AES-GCM tag is wrong.
-    "alk_libssh_gcm%": "<!(node script/libssh-gcm)"
+    # 1 where libssh can be linked: then its engine is built in too.
+    "alk_libssh%": "<!(node script/libssh)"
   },
   "targets": [
     {
       "target_name": "alknet",
-      "sources": ["<!@(node -p \"require('fs').readdirSync('csrc', { recursive: true }).filter(f => f.endsWith('.c')).map(f => 'csrc/' + f).sort().join(' ')\")"],
+      "sources": ["<!@(node -p \"require('fs').readdirSync('csrc', { recursive: true }).filter(f => f.endsWith('.c') && !f.startsWith('ssh/libssh/')).map(f => 'csrc/' + f).sort().join(' ')\")"],
       "include_dirs": ["csrc", "<!(node -p \"require('node-api-headers').include_dir\")"],
-      "defines": ["_GNU_SOURCE", "NAPI_VERSION=8", "NODE_GYP_MODULE_NAME=alknet", "ALK_LIBSSH", "ALK_LIBSSH_GCM=<(alk_libssh_gcm)"],
+      "defines": ["_GNU_SOURCE", "NAPI_VERSION=8", "NODE_GYP_MODULE_NAME=alknet"],
       "cflags": ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden", "-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"],
       "cflags!": ["-O3"],
-      # libssh is static, OpenSSL and zlib are Node's own: no second copy of
-      # either is in the process.
-      "libraries": ["-l:libssh.a"],
-      "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,-Bsymbolic", "-Wl,--gc-sections", "-Wl,--wrap=_ssh_buffer_pack", "-Wl,--wrap=poll", "-Wl,--wrap=recv", "-Wl,--wrap=send", "-Wl,--wrap=close", "-Wl,--wrap=fcntl", "-Wl,-z,relro,-z,now"]
+      "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,-Bsymbolic", "-Wl,--gc-sections", "-Wl,-z,relro,-z,now"],
+      "conditions": [
+        ["alk_libssh==1", {
+          "sources": ["<!@(node -p \"require('fs').readdirSync('csrc/ssh/libssh').filter(f => f.endsWith('.c')).map(f => 'csrc/ssh/libssh/' + f).sort().join(' ')\")"],
+          # The second: 1 when this libssh refuses a packet whose AES-GCM tag is
+          # wrong.
+          "defines": ["ALK_LIBSSH", "ALK_LIBSSH_GCM=<!(node script/libssh-gcm)"],
+          # libssh is static, OpenSSL and zlib are Node's own: no second copy of
+          # either is in the process.
+          "libraries": ["-l:libssh.a"],
+          "ldflags": ["-Wl,--wrap=_ssh_buffer_pack", "-Wl,--wrap=poll", "-Wl,--wrap=recv", "-Wl,--wrap=send", "-Wl,--wrap=close", "-Wl,--wrap=fcntl"]
+        }]
+      ]
     }
   ]
 }

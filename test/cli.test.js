@@ -43,7 +43,7 @@ describe('alknet (command)', () => {
   it('shows the versions of what it runs on', async () => {
     const { code, stdout } = await run(['--version'])
     assert.strictEqual(code, 0)
-    assert.match(stdout, /^alknet \d+\.\d+\.\d+\nnode \d+\S*\nlibssh \d+\S*\nopenssl \d\S*.*\nlibuv \d+\S*\nengines libssh\n$/)
+    assert.match(stdout, /^alknet \d+\.\d+\.\d+\nnode \d+\S*\nlibssh \d+\S*\nopenssl \d\S*.*\nlibuv \d+\S*\nengines native, libssh\n$/)
   })
 
   it('exits with 2 and a suggestion for what it does not know', async () => {
@@ -58,7 +58,7 @@ describe('alknet (command)', () => {
   it('knows every flag of the specification, and ignores none', async () => {
     const planned = {
       connect: [['--peer', 'x'], ['--remote-forward', '1:a:2'], ['--proxy', 'x'], ['--tls-server-name', 'x'], ['--tls-ca', 'x'], ['--insecure'],
-        ['--iroh-relay', 'x'], ['--config', 'x'], ['--profile', 'x'], ['--retry'], ['--transport', 'tls'], ['--ssh-engine', 'native'], ['--forward', '1:/a.sock']],
+        ['--iroh-relay', 'x'], ['--config', 'x'], ['--profile', 'x'], ['--retry'], ['--transport', 'tls'], ['--forward', '1:/a.sock']],
       serve: [['--cert-authority', 'x'], ['--revoked-keys', 'x'], ['--tls-cert', 'x'], ['--tls-key', 'x'], ['--acme-domain', 'x'], ['--acme-directory', 'x'],
         ['--acme-contact', 'x'], ['--acme-cache', 'x'], ['--acme-challenge', 'x'], ['--stealth'], ['--stealth-upstream', 'x'], ['--proxy', 'x'],
         ['--deny', 'x'], ['--default', 'x'], ['--permit-listen', 'x'], ['--metrics', 'x'], ['--config', 'x'], ['--check'], ['--transport', 'iroh']]

@@ -71,7 +71,11 @@ describe('options', () => {
       refuses(() => serverOptions({ ...SERVER, [name]: false }), name, /not available yet/)
     }
     refuses(() => clientOptions({ ...CLIENT, transport: 'tls' }), 'transport', /not available yet/)
-    refuses(() => serverOptions({ ...SERVER, sshEngine: 'native' }), 'sshEngine', /not available yet/)
+  })
+
+  it('know both engines', () => {
+    for (const sshEngine of ['native', 'libssh']) assert.equal(clientOptions({ ...CLIENT, sshEngine }).sshEngine, sshEngine)
+    refuses(() => serverOptions({ ...SERVER, sshEngine: 'openssh' }), 'sshEngine', /must be one of native, libssh/)
   })
 
   const wrong = {

@@ -13,10 +13,10 @@ extern const alk_engine_t alk_libssh_engine;
 #endif
 
 static const alk_engine_t *const engines[] = {
+  &alk_native_engine,
 #ifdef ALK_LIBSSH
   &alk_libssh_engine,
 #endif
-  &alk_native_engine,
 };
 
 const alk_engine_t *alk_engine_at(size_t i)
