@@ -21,7 +21,7 @@
           # libssh is static, OpenSSL and zlib are Node's own: no second copy of
           # either is in the process.
           "libraries": ["-l:libssh.a"],
-          "ldflags": ["-Wl,--wrap=_ssh_buffer_pack", "-Wl,--wrap=poll", "-Wl,--wrap=recv", "-Wl,--wrap=send", "-Wl,--wrap=close", "-Wl,--wrap=fcntl"]
+          "ldflags": ["-Wl,--wrap=_ssh_buffer_pack", "-Wl,--wrap=ssh_get_random", "-Wl,--wrap=poll", "-Wl,--wrap=recv", "-Wl,--wrap=send", "-Wl,--wrap=close", "-Wl,--wrap=fcntl"]
         }]
       ]
     }

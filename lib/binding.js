@@ -13,7 +13,12 @@
  * Stream     connectTcp(address, port) · connectUnix(path): numeric addresses
  *   calls    resume() pause() write(uint8array): boolean end() close()
  *            peer() local(): { address, port, family } | null     kind: string
+ *            connect(address, port, ms) — a channel of onchannel: connects to
+ *            that, then accepts the channel and relays both
  *   events   onopen() ondata(buffer) onend() ondrain() onclose(err)
+ *            onrefused(err): connect() failed or took longer than ms, and the
+ *            channel still asks. When it did not, onclose is the next event:
+ *            both are closed; meanwhile close() is the only call
  *   laws     born paused; write() takes every byte, false means wait for
  *            ondrain; after end(), ondrain says that all of it has left;
  *            close() drops what has not left; onclose comes once, last, always.
@@ -24,6 +29,10 @@
  *   calls    address(): { address, port, family } close() ref() unref()
  *   events   onstream(stream) onerror(err) onclose()
  *            (each stream must get an owner, or be closed, in onstream)
+ *            listenSocks(address, port, user | null, password | null, ms): a
+ *            Listener whose clients speak SOCKS, and have ms for a request and
+ *            as long to take a refusal. close() drops those that have not asked
+ *   events   onrequest(socks, version, host, port) onerror(err) onclose()
  *
  * Session    sshClient(stream, options) · sshServer(stream, options)
  *   options  engine user hostKeys: Key[] kex ciphers macs hostKeyAlgorithms
@@ -44,9 +53,14 @@
  *            (RFC 4254 §5.1); a refused open() ends in the stream's
  *            onclose(err) with err.code ERR_ALKNET_CHANNEL and err.reason
  *
- * Socks      socksAccept(stream, user | null, password | null)
- *   calls    reply(code) close()
- *   events   onrequest(version, host, port) ondone(stream | null, err)
+ * Socks      a client of onrequest, which waits for one of:
+ *   calls    connect(session, host, port, ms): opens a direct-tcpip channel;
+ *            when it opens, says yes to the client and relays both
+ *            refuse(code) close() — close() leaves a relay alone
+ *   events   onrefused(err): the channel did not open, or not within ms; the
+ *            client still waits
+ *            onclose(err): once, last, always: the client is gone, and its
+ *            channel; null when it was refused or the relay ended cleanly
  *
  * Relay      relay(a, b): joins two streams, open or still opening
  *   calls    close()

@@ -8,13 +8,19 @@
 
 const { Listener } = require('./listener')
 
-/** session: lib/session.js. spec: of parseForward(). */
-function listenForward (session, spec, log) {
-  return new Listener('forward', spec.bind, spec.port, (stream) => {
-    const channel = session._open(spec.host, spec.hostPort)
+class ForwardListener extends Listener {
+  /** session: lib/session.js. spec: of parseForward(). */
+  constructor (session, spec, log) {
+    super('forward', spec.bind, spec.port, log)
+    this._session = session
+    this._spec = spec
+  }
+
+  onstream (stream) {
+    const channel = this._session._open(this._spec.host, this._spec.hostPort)
     if (channel === null) stream.close()
-    else session._relays.join(stream, channel)
-  }, log)
+    else this._session._relays.join(stream, channel)
+  }
 }
 
-module.exports = { listenForward }
+module.exports = { ForwardListener }

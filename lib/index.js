@@ -5,6 +5,8 @@
 const { version } = require('../package.json')
 const binding = require('./binding')
 const { AlknetError } = require('./errors')
+const { checkConnect, checkServe, testPolicy } = require('./check')
+const { readConfig } = require('./config')
 const { clientOptions, connectOptions } = require('./options')
 const { fingerprint, generateKey, parsePublicKey } = require('./keys')
 const { parseAuthorizedKeys } = require('./authorized-keys')
@@ -53,13 +55,17 @@ module.exports = {
   Server,
   Session,
   Stream,
+  checkConnect,
+  checkServe,
   connect,
   fingerprint,
   generateKey,
   openSession,
   parseAuthorizedKeys,
   parsePublicKey,
+  readConfig,
   serve,
+  testPolicy,
   versions: Object.freeze({
     alknet: version,
     node: process.versions.node,

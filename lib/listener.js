@@ -7,16 +7,16 @@ const { AlknetError, systemText } = require('./errors')
 const { formatHostPort } = require('./addresses')
 
 /**
- * A local listener of a session: a SOCKS5 proxy or a forward.
+ * A local listener of a session. What it accepts is its subclass's: a SOCKS5
+ * proxy or a forward.
  */
 class Listener {
-  /** kind: 'socks5' or 'forward'; accept(stream): takes each connection. */
-  constructor (kind, address, port, accept, log) {
+  /** kind: 'socks5' or 'forward'; open(address, port): the addon's listener. */
+  constructor (kind, address, port, log, open) {
     this.kind = kind
-    this._accept = accept
     this._warn = rarely(log)
     this._isClosing = false
-    this._handle = listen(address, port)
+    this._handle = listen(address, port, open)
     this._handle.owner = this
     this._address = this._handle.address()
     /** Resolves when it is closed. */
@@ -51,10 +51,6 @@ class Listener {
     return this.close()
   }
 
-  onstream (stream) {
-    this._accept(stream)
-  }
-
   onerror (err) {
     this._warn('accept failed', { error: err.code })
   }
@@ -77,9 +73,9 @@ function rarely (log) {
 }
 
 /** Binds, or throws with the address in the sentence. */
-function listen (address, port) {
+function listen (address, port, open = binding.listenTcp) {
   try {
-    return binding.listenTcp(address, port)
+    return open(address, port)
   } catch (err) {
     throw new AlknetError(`cannot listen on ${formatHostPort(address, port)}: ${systemText(err)}`, {
       code: err.code, stage: 'listen', errno: err.errno, cause: err

@@ -14,10 +14,16 @@ class Relays {
 
   /** Joins two streams of the addon; either may still be opening. */
   join (a, b) {
-    this.count++
+    this.add()
     binding.relay(a, b).owner = this
   }
 
+  /** One more, made elsewhere. */
+  add () {
+    this.count++
+  }
+
+  /** One has closed both sides. */
   onclose (err) {
     this.count--
     this._onGone(err)

@@ -23,8 +23,8 @@ const { dialHost } = require('./dial')
 const { Keepalive } = require('./keepalive')
 const { Relays } = require('./relays')
 const { Stream } = require('./stream')
-const { listenForward } = require('./forward')
-const { listenSocks } = require('./socks')
+const { ForwardListener } = require('./forward')
+const { SocksListener } = require('./socks')
 
 const DIRECT_TCPIP = 0
 
@@ -119,9 +119,10 @@ class Session extends EventEmitter {
     this._isReady = false
     this._isClosing = false
     this._isOver = false
+    this._isUnref = false
     this._keepalive = null
     this._login = null // { resolve, reject, timer, signal, onAbort }
-    this._clients = new Set() // SOCKS handshakes
+    this._clients = new Set() // of SOCKS, from their request on
     this._relays = new Relays((err) => this._relayGone(err))
     this._listeners = []
     this._closeTimer = null
@@ -168,7 +169,7 @@ class Session extends EventEmitter {
    */
   async socks5 (options = {}) {
     const checked = socks5Options(options)
-    return this._addListener(listenSocks(this, checked.socks5, checked.socks5Auth, this._log))
+    return this._addListener(this._socksListener(checked))
   }
 
   /**
@@ -176,7 +177,7 @@ class Session extends EventEmitter {
    * @returns {Promise<Listener>}
    */
   async forward (spec) {
-    return this._addListener(listenForward(this, forwardSpec(spec), this._log))
+    return this._addListener(new ForwardListener(this, forwardSpec(spec), this._log))
   }
 
   /**
@@ -197,6 +198,23 @@ class Session extends EventEmitter {
     return this.close()
   }
 
+  ref () {
+    return this._keepAlive(true)
+  }
+
+  /** The session and its listeners no longer keep the process up; connections through them do. */
+  unref () {
+    return this._keepAlive(false)
+  }
+
+  _keepAlive (keeps) {
+    const name = keeps ? 'ref' : 'unref'
+    this._isUnref = !keeps
+    this._handle?.[name]()
+    for (const listener of this._listeners) listener[name]()
+    return this
+  }
+
   // ---- for socks.js, forward.js and openSession()
 
   /** A channel that is opening, or null when there is no session. */
@@ -210,12 +228,30 @@ class Session extends EventEmitter {
     }
   }
 
+  /** Opens a channel for a SOCKS client and joins both; false: no session. */
+  _connect (socks, host, port) {
+    if (!this._isReady || this._closeTimer !== null) return false
+    try {
+      socks.connect(this._handle, host, port, this._openMs)
+    } catch (err) {
+      this._log.debug('channel failed', { error: err.code })
+      return false
+    }
+    this._relays.add()
+    return true
+  }
+
+  _socksListener ({ socks5, socks5Auth }) {
+    return new SocksListener(this, socks5.address, socks5.port, socks5Auth, this._log)
+  }
+
   _addListener (listener) {
     if (this._isOver || this._isClosing) {
       listener.close()
       throw fail('CLOSED', 'session', 'the session is closed')
     }
     this._listeners.push(listener)
+    if (this._isUnref) listener.unref()
     listener.closed.then(() => {
       this._listeners = this._listeners.filter((one) => one !== listener)
     })
@@ -224,9 +260,9 @@ class Session extends EventEmitter {
 
   /** Binds what the options ask for. */
   _listen () {
-    const { socks5, socks5Auth, forward } = this._options
-    if (socks5 !== null) this._addListener(listenSocks(this, socks5, socks5Auth, this._log))
-    for (const spec of forward) this._addListener(listenForward(this, spec, this._log))
+    const { socks5, forward } = this._options
+    if (socks5 !== null) this._addListener(this._socksListener(this._options))
+    for (const spec of forward) this._addListener(new ForwardListener(this, spec, this._log))
   }
 
   /** Resolves when logged in. transport: an open stream; it is taken. */

@@ -1,7 +1,7 @@
 'use strict'
 
 const assert = require('assert')
-const { fakeBinding, fakeStream, loadWith } = require('./helpers/fake-binding')
+const { fakeBinding, fakeSocks, fakeStream, loadWith } = require('./helpers/fake-binding')
 const { nativeError } = require('../lib/errors')
 
 const BLOB = Buffer.concat([Buffer.from([0, 0, 0, 11]), Buffer.from('ssh-ed25519')])
@@ -38,6 +38,20 @@ async function ready (options) {
 }
 
 describe('Session (scripted addon)', () => {
+  it('passes ref and unref on to its transport and its listeners, later ones too', async () => {
+    const s = await ready({ forward: '0:a:1' })
+    const refs = () => [s.native, ...s.binding.made.listener].map((one) => one.called.filter((name) => /ref$/.test(name)).join())
+    assert.strictEqual(s.session.unref(), s.session)
+    await s.session.forward('0:b:2')
+    assert.deepStrictEqual(refs(), ['unref', 'unref', 'unref'])
+    assert.strictEqual(s.session.ref(), s.session)
+    await s.session.forward('0:c:3')
+    assert.deepStrictEqual(refs(), ['unref,ref', 'unref,ref', 'unref,ref', ''])
+    s.session.close()
+    await s.end()
+    s.session.unref().ref()
+  })
+
   it('connects, checks the host key, tries each key and is ready', async () => {
     const s = await begin()
     assert.deepStrictEqual(s.tcp.target, { address: '127.0.0.1', port: 2222 })
@@ -222,64 +236,86 @@ describe('Session (scripted addon)', () => {
 })
 
 describe('SOCKS (scripted addon)', () => {
-  let s, socks
+  let s, socks, listener
+  const ask = (host = 'example.com') => listener.emit('onrequest', socks, 5, host, 443)
+  const refused = (reason, text) => nativeError('ERR_ALKNET_CHANNEL', 'channel', null, 0, reason, text)
   beforeEach(async () => {
-    s = await ready({ socks5: '127.0.0.1:0', socks5Auth: 'u:p' })
-    s.binding.made.listener[0].emit('onstream', fakeStream())
-    socks = s.binding.made.socks[0]
+    s = await ready({ socks5: '127.0.0.1:0', socks5Auth: 'u:p', openTimeout: 7 })
+    listener = s.binding.made.listener[0]
+    socks = fakeSocks()
   })
   afterEach(async () => {
-    if (s.session._clients.size > 0) socks.emit('ondone', null, null)
+    socks.emit('onclose', null)
+    assert.strictEqual(s.session._clients.size, 0)
+    assert.strictEqual(s.session._relays.count, 0)
     await s.end()
   })
 
-  it('hands the login to the handshake', () => {
-    assert.deepStrictEqual([socks.user, socks.password], ['u', 'p'])
+  it('hands the login and a time limit to the listener', () => {
+    assert.deepStrictEqual([listener.user, listener.password, listener.ms], ['u', 'p', 10_000])
   })
 
-  it('replies after the channel is open, and joins', () => {
-    socks.emit('onrequest', 5, 'example.com', 443)
-    const [channel] = s.native.opened
-    assert.deepStrictEqual(channel.target, { type: 0, host: 'example.com', port: 443 })
-    assert.deepStrictEqual(socks.calls, [])
-    channel.emit('onopen')
-    assert.deepStrictEqual(socks.calls, [['reply', 0]])
-    const stream = fakeStream()
-    socks.emit('ondone', stream, null)
-    assert.deepStrictEqual([s.binding.made.relay[0].a, s.binding.made.relay[0].b], [stream, channel])
-    assert.strictEqual(s.session._clients.size, 0)
+  it('has the client connected to what it asks for', () => {
+    ask()
+    assert.deepStrictEqual(socks.calls, [['connect', s.native, 'example.com', 443, 7000]])
+    assert.strictEqual(s.session._relays.count, 1)
   })
 
   it('replies with the reason', () => {
-    socks.emit('onrequest', 5, 'example.com', 443)
-    s.native.opened[0].emit('onclose', nativeError('ERR_ALKNET_CHANNEL', 'channel', null, 0, 2, 'Connection refused'))
-    assert.deepStrictEqual(socks.calls, [['reply', 5]])
+    ask()
+    socks.emit('onrefused', refused(2, 'Connection refused'))
+    assert.deepStrictEqual(socks.calls.slice(1), [['refuse', 5]])
   })
 
-  it('replies once', () => {
-    socks.emit('onrequest', 5, 'example.com', 443)
-    s.native.opened[0].emit('onopen')
-    s.native.opened[0].emit('onclose', null)
-    assert.deepStrictEqual(socks.calls, [['reply', 0]])
-    const stream = fakeStream()
-    socks.emit('ondone', stream, null)
-    assert.deepStrictEqual(stream.called, ['close'])
+  it('replies that it took too long', () => {
+    ask()
+    socks.emit('onrefused', nativeError('ERR_ALKNET_TIMEOUT', 'timeout', null, 0, 0, 'it did not open in time'))
+    assert.deepStrictEqual(socks.calls.slice(1), [['refuse', 6]])
   })
 
-  it('closes the channel when its client goes', () => {
-    socks.emit('onrequest', 5, 'example.com', 443)
-    socks.emit('ondone', null, null)
-    assert.deepStrictEqual(s.native.opened[0].called, ['close'])
+  it('drains no refusal, however long it is in being taken', async () => {
+    ask()
+    socks.emit('onrefused', refused(1, 'no'))
+    const closing = s.session.close({ drainMs: 3_600_000 })
+    await turn()
+    assert(s.native.called.includes('close'))
+    s.native.emit('onclose', null)
+    listener.emit('onclose')
+    await closing
+  })
+
+  it('drains what is joined', async () => {
+    ask()
+    const closing = s.session.close({ drainMs: 3_600_000 })
+    await turn()
+    assert(!s.native.called.includes('close'))
+    socks.emit('onclose', null)
+    await turn()
+    assert(s.native.called.includes('close'))
+    s.native.emit('onclose', null)
+    listener.emit('onclose')
+    await closing
   })
 
   it('sends nothing on that is no host', () => {
-    socks.emit('onrequest', 5, '-oProxyCommand=x', 443)
-    assert.deepStrictEqual(socks.calls, [['reply', 1]])
-    assert.strictEqual(s.native.opened.length, 0)
+    ask('-oProxyCommand=x')
+    assert.deepStrictEqual(socks.calls, [['refuse', 1]])
   })
 
-  it('ends handshakes with the session', async () => {
+  it('refuses when the addon does', () => {
+    socks.connect = () => { throw nativeError('ERR_ALKNET_CLOSED', 'close', null, 0, 0, 'x') }
+    ask()
+    assert.deepStrictEqual(socks.calls, [['refuse', 1]])
+    assert.strictEqual(s.session._relays.count, 0)
+  })
+
+  it('ends handshakes with the session, and refuses after it', () => {
+    ask()
     s.native.emit('onclose', null)
-    assert.deepStrictEqual(socks.calls, [['close']])
+    assert.deepStrictEqual(socks.calls.at(-1), ['close'])
+    socks.emit('onclose', null)
+    socks = fakeSocks()
+    ask()
+    assert.deepStrictEqual(socks.calls, [['refuse', 1]])
   })
 })

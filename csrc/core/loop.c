@@ -6,11 +6,13 @@
  * so that a chain of answers costs no extra turn and an endless one starves
  * nobody.
  *
+ * Limits wait in no order behind one timer, which runs to the first of them:
+ * one that is stopped leaves the timer as it is, and then it fires for
+ * nothing, once.
+ *
  * Teardown: alk_loop_close asks every live object to close; the last one to
- * leave the list lets the two handles be closed; their callbacks end it. */
+ * leave the list lets the three handles be closed; their callbacks end it. */
 #include "core/loop.h"
-
-#include <stdint.h>
 
 #include "core/mem.h"
 
@@ -20,9 +22,12 @@ struct alk_loop {
   uv_loop_t *uv;
   uv_check_t check;
   uv_idle_t idle;
-  int handles;      /* of check and idle that uv has not given back */
-  alk_task_t tasks; /* ring: next is the first, prev the last */
-  alk_live_t live;  /* ring */
+  uv_timer_t timer;
+  int handles;        /* of the three that uv has not given back */
+  alk_task_t tasks;   /* ring: next is the first, prev the last */
+  alk_limit_t limits; /* ring */
+  uint64_t timer_at;  /* when the timer is due, if it is active */
+  alk_live_t live;    /* ring */
   size_t live_len;
   bool closing, handles_closing;
   bool late; /* something was born while closing */
@@ -63,14 +68,17 @@ alk_loop_t *alk_loop_new(uv_loop_t *uv)
   alk_loop_t *l = alk_alloc(sizeof *l);
   l->uv = uv;
   l->tasks.next = l->tasks.prev = &l->tasks;
+  l->limits.next = l->limits.prev = &l->limits;
   l->live.next = l->live.prev = &l->live;
   l->finish.run = finish;
   CHECK(uv_check_init(uv, &l->check) == 0);
   CHECK(uv_idle_init(uv, &l->idle) == 0);
-  l->handles = 2;
-  l->check.data = l->idle.data = l;
+  CHECK(uv_timer_init(uv, &l->timer) == 0);
+  l->handles = 3;
+  l->check.data = l->idle.data = l->timer.data = l;
   CHECK(uv_check_start(&l->check, on_check) == 0);
   uv_unref((uv_handle_t *) &l->check);
+  uv_unref((uv_handle_t *) &l->timer);
   return l;
 }
 
@@ -142,6 +150,7 @@ static void close_handles_when_idle(alk_loop_t *l)
   l->handles_closing = true;
   uv_close((uv_handle_t *) &l->check, on_handle_closed);
   uv_close((uv_handle_t *) &l->idle, on_handle_closed);
+  uv_close((uv_handle_t *) &l->timer, on_handle_closed);
 }
 
 static void on_check(uv_check_t *check)
@@ -151,6 +160,70 @@ static void on_check(uv_check_t *check)
     run_pass(l);
   if (l->tasks.next == &l->tasks) CHECK(uv_idle_stop(&l->idle) == 0);
   close_handles_when_idle(l);
+}
+
+static void link_limit(alk_loop_t *l, alk_limit_t *t)
+{
+  t->next = &l->limits;
+  t->prev = l->limits.prev;
+  t->prev->next = t->next->prev = t;
+}
+
+static void unlink_limit(alk_limit_t *t)
+{
+  t->prev->next = t->next;
+  t->next->prev = t->prev;
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm(alk_loop_t *l, uint64_t at)
+{
+  uint64_t now = uv_now(l->uv);
+  l->timer_at = at;
+  CHECK(uv_timer_start(&l->timer, on_timer, at > now ? at - now : 0, 0) == 0);
+}
+
+/* Each limit once, those that have passed are told: a marker stands for the
+ * end, and what late() starts or stops meanwhile changes nothing about it. */
+static void on_timer(uv_timer_t *timer)
+{
+  alk_loop_t *l = timer->data;
+  alk_limit_t marker = {0};
+  uint64_t first = UINT64_MAX;
+  link_limit(l, &marker);
+  while (l->limits.next != &marker) {
+    alk_limit_t *t = l->limits.next;
+    unlink_limit(t);
+    if (t->at > uv_now(l->uv)) {
+      link_limit(l, t);
+    } else {
+      t->running = false;
+      t->late(t);
+    }
+  }
+  unlink_limit(&marker);
+  for (const alk_limit_t *t = l->limits.next; t != &l->limits; t = t->next)
+    if (t->at < first) first = t->at;
+  if (first != UINT64_MAX && !l->handles_closing) arm(l, first);
+}
+
+void alk_limit_start(alk_loop_t *l, alk_limit_t *t, unsigned ms)
+{
+  alk_limit_stop(l, t);
+  t->running = true;
+  t->at = uv_now(l->uv) + ms;
+  link_limit(l, t);
+  if (!uv_is_active((uv_handle_t *) &l->timer) || t->at < l->timer_at)
+    arm(l, t->at);
+}
+
+void alk_limit_stop(alk_loop_t *l, alk_limit_t *t)
+{
+  (void) l;
+  if (!t->running) return;
+  t->running = false;
+  unlink_limit(t);
 }
 
 void alk_loop_close(alk_loop_t *l, void (*on_idle)(void *data), void *data)

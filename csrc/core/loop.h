@@ -33,6 +33,17 @@ struct alk_live {
   alk_live_t *next, *prev;
 };
 
+/* A time limit: late() is called from the loop, once, when it has passed.
+ * Embedded too, and all share one timer, so that starting and stopping one,
+ * as most are before they pass, is next to nothing. Keeps no loop alive. */
+typedef struct alk_limit alk_limit_t;
+struct alk_limit {
+  void (*late)(alk_limit_t *t);
+  alk_limit_t *next, *prev;
+  uint64_t at;
+  bool running;
+};
+
 /* One read buffer a loop, lent to whoever reads: on_data's bytes are borrowed
  * until it returns, so one is enough. */
 enum { ALK_READ_BUF = 256 * 1024 };
@@ -43,7 +54,7 @@ enum { ALK_SCRATCH = ALK_READ_BUF + 64 * 1024 };
 
 alk_loop_t *alk_loop_new(uv_loop_t *uv);
 uv_loop_t *alk_loop_uv(alk_loop_t *l);
-char *alk_loop_read_buf(alk_loop_t *l); /* ALK_READ_BUF bytes */
+char *alk_loop_read_buf(alk_loop_t *l);   /* ALK_READ_BUF bytes */
 uint8_t *alk_loop_scratch(alk_loop_t *l); /* ALK_SCRATCH bytes */
 
 /* Closes every live object, then calls on_idle from the loop. When it is
@@ -52,6 +63,9 @@ void alk_loop_close(alk_loop_t *l, void (*on_idle)(void *data), void *data);
 
 void alk_loop_defer(alk_loop_t *l, alk_task_t *t);
 void alk_task_cancel(alk_loop_t *l, alk_task_t *t);
+
+void alk_limit_start(alk_loop_t *l, alk_limit_t *t, unsigned ms); /* anew */
+void alk_limit_stop(alk_loop_t *l, alk_limit_t *t);
 
 void alk_live_add(alk_loop_t *l, alk_live_t *o, void (*close)(alk_live_t *o));
 void alk_live_remove(alk_loop_t *l, alk_live_t *o);

@@ -6,22 +6,22 @@
  * Deaths: a side that closed with an error takes the other down at once (a
  * reset, for tcp); one that closed cleanly, or after its end, has only stopped,
  * so what it said before still leaves through the other side before that is
- * closed too. */
+ * closed too. Ends that were heard or said before the relay count as well. */
 #include "core/relay.h"
 
 #include "core/mem.h"
 #include "core/stream_impl.h"
 
 typedef struct {
-  alk_stream_t *s; /* NULL: closed */
-  bool ended;      /* it will say no more */
-  bool flushed;    /* our end has left through it */
-  uint64_t bytes;  /* received from it */
+  alk_stream_t *s;      /* NULL: closed */
+  uint64_t bytes : 62;  /* received from it */
+  uint64_t ended : 1;   /* it will say no more */
+  uint64_t flushed : 1; /* our end has left through it */
 } side_t;
 
 struct alk_relay {
   side_t side[2];
-  alk_err_t err; /* the first */
+  alk_err_t *err; /* the first; NULL: none */
   alk_relay_cb cb;
   void *data;
 };
@@ -53,7 +53,7 @@ static void on_data(alk_stream_t *s, const char *buf, size_t len)
   side_t *from = side_of(r, s);
   alk_stream_t *to = other_of(r, s)->s;
   from->bytes += len;
-  if (to == NULL) return; /* nobody is left to hear it */
+  if (to == NULL || alk_stream_has_ended(to)) return; /* nobody hears it */
   if (!alk_stream_write(to, buf, len)) alk_stream_pause(s);
 }
 
@@ -76,7 +76,7 @@ static void on_drain(alk_stream_t *s)
   alk_relay_t *r = alk_stream_data(s);
   side_t *to = side_of(r, s);
   side_t *from = other_of(r, s);
-  if (from->ended) {
+  if (alk_stream_has_ended(s)) {
     to->flushed = true;
     /* A side that is gone has nothing more to hear either. */
     if (from->s == NULL) to->ended = true;
@@ -92,7 +92,7 @@ static void on_close(alk_stream_t *s, const alk_err_t *err)
   side_t *gone = side_of(r, s);
   side_t *left = other_of(r, s);
   gone->s = NULL;
-  if (err != NULL && r->err.code == ALK_OK) r->err = *err;
+  if (err != NULL && r->err == NULL) r->err = alk_memdup(err, sizeof *err);
   if (left->s != NULL) {
     if (left->flushed || (err != NULL && !gone->ended))
       alk_stream_close(left->s);
@@ -100,19 +100,29 @@ static void on_close(alk_stream_t *s, const alk_err_t *err)
       pass_end(r, gone, left);
     return;
   }
-  if (r->cb != NULL)
-    r->cb(r->err.code == ALK_OK ? NULL : &r->err, r->side[0].bytes,
-          r->side[1].bytes, r->data);
+  if (r->cb != NULL) r->cb(r->err, r->side[0].bytes, r->side[1].bytes, r->data);
+  alk_free(r->err);
   alk_free(r);
+}
+
+/* Both are open. */
+static void begin(alk_relay_t *r)
+{
+  for (int i = 0; i < 2; i++) {
+    side_t *side = &r->side[i];
+    side->flushed = alk_stream_is(side->s, ALK_S_FLUSHED);
+    alk_stream_resume(side->s);
+  }
+  for (int i = 0; i < 2; i++)
+    if (alk_stream_is(r->side[i].s, ALK_S_GOT_END))
+      pass_end(r, &r->side[i], &r->side[1 - i]);
 }
 
 static void on_open(alk_stream_t *s)
 {
   alk_relay_t *r = alk_stream_data(s);
   side_t *other = other_of(r, s);
-  if (other->s == NULL || !alk_stream_is_open(other->s)) return;
-  alk_stream_resume(s);
-  alk_stream_resume(other->s);
+  if (other->s != NULL && alk_stream_is_open(other->s)) begin(r);
 }
 
 static const alk_owner_t relay_owner = {
@@ -133,10 +143,7 @@ alk_relay_t *alk_relay(alk_stream_t *a, alk_stream_t *b, alk_relay_cb cb,
   r->data = data;
   for (int i = 0; i < 2; i++)
     alk_stream_own(r->side[i].s, &relay_owner, r);
-  if (alk_stream_is_open(a) && alk_stream_is_open(b)) {
-    alk_stream_resume(a);
-    alk_stream_resume(b);
-  }
+  if (alk_stream_is_open(a) && alk_stream_is_open(b)) begin(r);
   return r;
 }
 

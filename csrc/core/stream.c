@@ -9,6 +9,11 @@
 #include "core/mem.h"
 #include "core/stream_impl.h"
 
+struct alk_prefix {
+  size_t len;
+  char bytes[];
+};
+
 static void run_task(alk_task_t *t);
 
 static void close_live(alk_live_t *o)
@@ -48,6 +53,11 @@ alk_loop_t *alk_stream_loop(const alk_stream_t *s)
   return s->loop;
 }
 
+void alk_stream_ref(alk_stream_t *s, bool keeps)
+{
+  if (s->ops->ref != NULL) s->ops->ref(s, keeps);
+}
+
 const char *alk_stream_kind(const alk_stream_t *s)
 {
   return s->ops->kind;
@@ -71,11 +81,9 @@ static void run_task(alk_task_t *t)
   if (alk_stream_is(s, ALK_S_CLOSING)) return;
   if (!alk_stream_is(s, ALK_S_READING) || !alk_stream_is(s, ALK_S_OPEN)) return;
   if (s->prefix != NULL) {
-    char *prefix = s->prefix;
-    size_t len = s->prefix_len;
+    struct alk_prefix *prefix = s->prefix;
     s->prefix = NULL;
-    s->prefix_len = 0;
-    alk_emit_data(s, prefix, len);
+    alk_emit_data(s, prefix->bytes, prefix->len);
     alk_free(prefix);
   }
   if (alk_stream_is(s, ALK_S_CLOSING) || !alk_stream_is(s, ALK_S_READING))
@@ -132,12 +140,14 @@ void alk_stream_close(alk_stream_t *s)
 void alk_stream_unread(alk_stream_t *s, const char *buf, size_t len)
 {
   if (len == 0) return;
-  char *p = alk_alloc(len + s->prefix_len);
-  memcpy(p, buf, len);
-  if (s->prefix_len > 0) memcpy(p + len, s->prefix, s->prefix_len);
-  alk_free(s->prefix);
+  struct alk_prefix *before = s->prefix;
+  size_t more = before == NULL ? 0 : before->len;
+  struct alk_prefix *p = alk_alloc(sizeof *p + len + more);
+  memcpy(p->bytes, buf, len);
+  if (more > 0) memcpy(p->bytes + len, before->bytes, more);
+  p->len = len + more;
+  alk_free(before);
   s->prefix = p;
-  s->prefix_len += len;
   /* Called from inside on_data of a reading stream: hold the kind back until
    * the task has delivered these bytes, or their order would be lost. */
   if (alk_stream_is_open(s) && alk_stream_is(s, ALK_S_READING)) {
@@ -194,15 +204,17 @@ void alk_emit_close(alk_stream_t *s)
   CHECK(alk_stream_is(s, ALK_S_CLOSING));
   alk_task_cancel(s->loop, &s->task);
   if (s->owner != NULL && s->owner->on_close != NULL)
-    s->owner->on_close(s, s->err.code == ALK_OK ? NULL : &s->err);
+    s->owner->on_close(s, s->err);
   alk_live_remove(s->loop, &s->live);
   alk_free(s->prefix);
+  alk_free(s->err);
   s->ops->free(s);
 }
 
 void alk_stream_fail(alk_stream_t *s, const alk_err_t *err)
 {
-  if (s->err.code == ALK_OK && !alk_stream_is(s, ALK_S_CLOSING)) s->err = *err;
+  if (s->err == NULL && err->code != ALK_OK && !alk_stream_is(s, ALK_S_CLOSING))
+    s->err = alk_memdup(err, sizeof *err);
   alk_stream_close(s);
 }
 

@@ -52,6 +52,10 @@ void alk_stream_close(alk_stream_t *s); /* idempotent */
  * that peeking, proxies and over-reading handshakes need. */
 void alk_stream_unread(alk_stream_t *s, const char *buf, size_t len);
 
+/* Whether the loop stays up for it; they all do at first. Kinds without a
+ * handle of their own do not care. */
+void alk_stream_ref(alk_stream_t *s, bool keeps);
+
 const char *alk_stream_kind(const alk_stream_t *s); /* "tcp", "channel", ... */
 bool alk_stream_is_open(const alk_stream_t *s);     /* connected, not closing */
 bool alk_stream_has_ended(const alk_stream_t *s);   /* end() was called */

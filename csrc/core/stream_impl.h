@@ -34,19 +34,20 @@ typedef struct {
   void (*end)(alk_stream_t *s);   /* leads to alk_emit_drain when all left */
   void (*close)(alk_stream_t *s); /* must lead to alk_emit_close, later */
   void (*free)(alk_stream_t *s);
+  void (*ref)(alk_stream_t *s, bool keeps); /* NULL: it has no handle */
 } alk_stream_ops_t;
 
+/* As small as can be: there are two for each forwarded connection. */
 struct alk_stream { /* embed as the first member */
   const alk_stream_ops_t *ops;
   alk_loop_t *loop;
   const alk_owner_t *owner;
   void *data;
   unsigned flags;  /* ALK_S_*; only stream.c changes them */
-  alk_err_t err;   /* why it closes */
+  alk_err_t *err;  /* why it closes; NULL: nothing went wrong */
   alk_task_t task; /* delivers unread bytes, and failures */
   alk_live_t live;
-  char *prefix; /* unread bytes */
-  size_t prefix_len;
+  struct alk_prefix *prefix; /* unread bytes; NULL: none */
 };
 
 void alk_stream_init(alk_stream_t *s, alk_loop_t *l,

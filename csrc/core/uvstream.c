@@ -10,27 +10,45 @@
  * When a write fails, the peer has gone, but what it said before may still wait
  * in the kernel (an HTTP server's early answer): the rest of what we write is
  * dropped, and reading goes on until it meets the error itself, or the end;
- * then the stream closes with the write's error. */
+ * then the stream closes with the write's error. While nobody reads, and there
+ * is something to be read, that waits for the owner to read on, for a while.
+ *
+ * Reading: libuv reads up to 32 times as long as each read fills the buffer,
+ * which would be 8 MiB of one stream before others have a turn. After a burst
+ * of full reads it gets no buffer; it says so and lets the loop go on. */
 #include "core/uvstream.h"
 
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/mem.h"
 
+/* How long a dead peer's last words wait for a reader. */
+enum { UNREAD_MS = 10 * 1000 };
+
+enum { BURST_MAX = 2 };
+
+/* Runs while a stream is broken and nobody reads it. */
+typedef struct {
+  alk_limit_t limit;
+  alk_stream_t *s;
+} unread_t;
+
 typedef struct {
   alk_stream_t stream; /* first */
+  size_t queued;       /* memory held by uv_write requests */
+  unread_t *unread;    /* NULL until it is needed */
+  int broken;          /* why a write failed: nothing more can leave; or 0 */
+  bool shutting;       /* uv_shutdown was called */
+  uint8_t burst;       /* full reads in a row */
   union {
     uv_handle_t handle;
     uv_stream_t stream;
     uv_tcp_t tcp;
     uv_pipe_t pipe;
-  } uv; /* the one handle */
-  uv_shutdown_t shutdown;
-  size_t queued; /* memory held by uv_write requests */
-  int broken;    /* why a write failed: nothing more can leave; or 0 */
-  bool shutting; /* uv_shutdown was called */
+  } uv; /* the one handle; last: no more than its kind needs is allocated */
 } uvstream_t;
 
 typedef struct {
@@ -48,8 +66,23 @@ static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *buf)
 {
   (void) hint;
   uvstream_t *u = h->data;
+  bool enough = u->burst >= BURST_MAX;
+  if (enough) u->burst = 0;
   buf->base = alk_loop_read_buf(u->stream.loop);
-  buf->len = ALK_READ_BUF;
+  buf->len = enough ? 0 : ALK_READ_BUF;
+}
+
+/* libuv takes a hang-up behind a short read for an end; the socket knows
+ * whether it was a reset. */
+static int hidden_error(uv_stream_t *h)
+{
+  uv_os_fd_t fd;
+  int error = 0;
+  socklen_t len = sizeof error;
+  if (uv_fileno((uv_handle_t *) h, &fd) != 0 ||
+      getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+    return 0;
+  return error == 0 ? 0 : uv_translate_sys_error(error);
 }
 
 static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
@@ -57,29 +90,33 @@ static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
   uvstream_t *u = h->data;
   alk_stream_t *s = &u->stream;
   if (alk_stream_is(s, ALK_S_CLOSING) || n == 0) return;
+  if (n == UV_ENOBUFS && buf->len == 0) return; /* the end of a burst */
   if (n > 0) {
+    u->burst = n == ALK_READ_BUF ? (uint8_t) (u->burst + 1) : 0;
     alk_emit_data(s, buf->base, (size_t) n);
     return;
   }
   uv_read_stop(h);
-  if (n != UV_EOF) {
-    alk_stream_fail_sys(s, (int) n, "read");
+  int error = n == UV_EOF ? hidden_error(h) : (int) n;
+  if (error != 0) {
+    alk_stream_fail_sys(s, error, "read");
     return;
   }
   alk_emit_end(s);
   if (u->broken != 0) alk_stream_fail_sys(s, u->broken, "write");
 }
 
+static void stop_unread(uvstream_t *u)
+{
+  if (u->unread != NULL) alk_limit_stop(u->stream.loop, &u->unread->limit);
+}
+
 static void uvstream_resume(alk_stream_t *s)
 {
+  stop_unread(self(s));
   if (alk_stream_is(s, ALK_S_GOT_END)) return;
   int rc = uv_read_start(&self(s)->uv.stream, on_alloc, on_read);
   if (rc < 0 && rc != UV_EALREADY) alk_stream_fail_sys(s, rc, "read");
-}
-
-static void uvstream_pause(alk_stream_t *s)
-{
-  uv_read_stop(&self(s)->uv.stream);
 }
 
 /* Whether a read is still to come that will tell of the peer's death. */
@@ -88,12 +125,58 @@ static bool is_reading(const alk_stream_t *s)
   return alk_stream_is(s, ALK_S_READING) && !alk_stream_is(s, ALK_S_GOT_END);
 }
 
+static bool has_unread(uvstream_t *u)
+{
+  uv_os_fd_t fd;
+  int n = 0;
+  if (u->stream.prefix != NULL) return true;
+  return !alk_stream_is(&u->stream, ALK_S_GOT_END) &&
+         uv_fileno(&u->uv.handle, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 &&
+         n > 0;
+}
+
+static void on_unread(alk_limit_t *t)
+{
+  unread_t *unread = (unread_t *) (void *) t;
+  uvstream_t *u = self(unread->s);
+  alk_stream_fail_sys(&u->stream, u->broken, "write");
+}
+
+static void start_unread(uvstream_t *u)
+{
+  if (u->unread == NULL) {
+    u->unread = alk_alloc(sizeof *u->unread);
+    *u->unread = (unread_t){.limit.late = on_unread, .s = &u->stream};
+  }
+  if (!u->unread->limit.running)
+    alk_limit_start(u->stream.loop, &u->unread->limit, UNREAD_MS);
+}
+
+/* It is broken: it fails now, unless a reader, present or to come, is to hear
+ * the peer's last words before. */
+static void fail_when_read(uvstream_t *u)
+{
+  alk_stream_t *s = &u->stream;
+  if (is_reading(s)) return;
+  if (!has_unread(u))
+    alk_stream_fail_sys(s, u->broken, "write");
+  else
+    start_unread(u);
+}
+
+static void uvstream_pause(alk_stream_t *s)
+{
+  uvstream_t *u = self(s);
+  uv_read_stop(&u->uv.stream);
+  if (u->broken != 0) fail_when_read(u);
+}
+
 static void write_failed(uvstream_t *u, int sys)
 {
   alk_stream_t *s = &u->stream;
   if (u->broken == 0) u->broken = sys;
   if (!alk_stream_is(s, ALK_S_OPEN)) return; /* connect tells, and why */
-  if (!is_reading(s)) alk_stream_fail_sys(s, u->broken, "write");
+  fail_when_read(u);
 }
 
 static void on_written(uv_write_t *req, int status)
@@ -139,7 +222,8 @@ static bool uvstream_write(alk_stream_t *s, const char *buf, size_t len)
     }
   }
   if (len == 0) return true;
-  write_t *w = alk_alloc(sizeof *w + len);
+  /* Not zeroed: bulk comes this way whenever the peer is slower than we. */
+  write_t *w = alk_realloc(NULL, sizeof *w + len);
   w->cost = sizeof *w + len;
   memcpy(w->bytes, buf, len);
   u->queued += w->cost;
@@ -158,6 +242,7 @@ static void on_shutdown(uv_shutdown_t *req, int status)
 {
   uvstream_t *u = req->handle->data;
   alk_stream_t *s = &u->stream;
+  alk_free(req);
   if (alk_stream_is(s, ALK_S_CLOSING)) return;
   if (u->broken != 0) return; /* not all of it has left: reading tells */
   /* The peer that has reset after everything was read is none of our worry:
@@ -174,12 +259,15 @@ static void uvstream_end(alk_stream_t *s)
   if (!alk_stream_is(s, ALK_S_OPEN)) return; /* opened() comes back here */
   if (u->shutting) return;                   /* opened(), after on_open did */
   if (u->broken != 0) {
-    if (!is_reading(s)) alk_stream_fail_sys(s, u->broken, "write");
+    fail_when_read(u);
     return;
   }
   u->shutting = true;
-  int rc = uv_shutdown(&u->shutdown, &u->uv.stream, on_shutdown);
-  if (rc < 0) alk_stream_fail_sys(s, rc, "shutdown");
+  uv_shutdown_t *req = alk_alloc(sizeof *req);
+  int rc = uv_shutdown(req, &u->uv.stream, on_shutdown);
+  if (rc == 0) return;
+  alk_free(req);
+  alk_stream_fail_sys(s, rc, "shutdown");
 }
 
 static void on_closed(uv_handle_t *h)
@@ -201,14 +289,24 @@ static void reset_on_close(uvstream_t *u)
 static void uvstream_close(alk_stream_t *s)
 {
   uvstream_t *u = self(s);
+  stop_unread(u);
   if (u->uv.handle.type == UV_TCP && alk_stream_is(s, ALK_S_OPEN) &&
       !alk_stream_is(s, ALK_S_FLUSHED))
     reset_on_close(u);
   uv_close(&u->uv.handle, on_closed);
 }
 
+static void uvstream_ref(alk_stream_t *s, bool keeps)
+{
+  if (keeps)
+    uv_ref(&self(s)->uv.handle);
+  else
+    uv_unref(&self(s)->uv.handle);
+}
+
 static void uvstream_free(alk_stream_t *s)
 {
+  alk_free(self(s)->unread);
   alk_free(self(s));
 }
 
@@ -220,6 +318,7 @@ static const alk_stream_ops_t tcp_ops = {
   .end = uvstream_end,
   .close = uvstream_close,
   .free = uvstream_free,
+  .ref = uvstream_ref,
 };
 
 static const alk_stream_ops_t pipe_ops = {
@@ -230,12 +329,14 @@ static const alk_stream_ops_t pipe_ops = {
   .end = uvstream_end,
   .close = uvstream_close,
   .free = uvstream_free,
+  .ref = uvstream_ref,
 };
 
 alk_stream_t *alk_uvstream_new(alk_loop_t *l, uv_handle_type type)
 {
   CHECK(type == UV_TCP || type == UV_NAMED_PIPE);
-  uvstream_t *u = alk_alloc(sizeof *u);
+  size_t handle = type == UV_TCP ? sizeof(uv_tcp_t) : sizeof(uv_pipe_t);
+  uvstream_t *u = alk_alloc(offsetof(uvstream_t, uv) + handle);
   uv_loop_t *uv = alk_loop_uv(l);
   if (type == UV_TCP)
     CHECK(uv_tcp_init(uv, &u->uv.tcp) == 0);

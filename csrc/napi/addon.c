@@ -114,8 +114,7 @@ static void add_engines(napi_env env, napi_value exports)
   const char *name, *version;
   for (uint32_t i = 0; alk_engine_info(i, &name, &version); i++) {
     (void) napi_set_element(env, names, i, wrap_text(env, name));
-    if (version != NULL)
-      wrap_set(env, versions, name, wrap_text(env, version));
+    if (version != NULL) wrap_set(env, versions, name, wrap_text(env, version));
   }
   wrap_set(env, versions, "openssl", wrap_text(env, alk_crypto_version()));
   wrap_set(env, versions, "uv", wrap_text(env, uv_version_string()));
@@ -132,9 +131,9 @@ static bool add_functions(napi_env env, napi_value exports)
     {"connectTcp", stream_connect_tcp},
     {"connectUnix", stream_connect_unix},
     {"listenTcp", listener_listen_tcp},
+    {"listenSocks", listener_listen_socks},
     {"sshClient", session_client},
     {"sshServer", session_server},
-    {"socksAccept", socks_accept},
     {"relay", relay_join},
     {"readPrivateKey", key_read_private},
     {"readPublicBlob", key_read_blob},

@@ -7,6 +7,7 @@
 #include "napi/wrap.h"
 #include "net/net.h"
 #include "ssh/key.h"
+#include "ssh/ssh.h"
 
 extern const wrap_class_t stream_class, listener_class, session_class,
   socks_class, relay_class, key_class;
@@ -21,15 +22,30 @@ alk_stream_t *stream_take(napi_env env, napi_value v);
 /* { address, port, family } */
 napi_value address_object(napi_env env, const alk_addr_t *addr);
 
-alk_key_t *key_arg(napi_env env, napi_value v); /* NULL: thrown */
+alk_key_t *key_arg(napi_env env, napi_value v);         /* NULL: thrown */
+alk_session_t *session_arg(napi_env env, napi_value v); /* NULL: thrown */
+
+/* What a SOCKS listener asks of its clients, and those that have not said yet
+ * where they want to go. */
+typedef struct socks_client socks_client_t;
+typedef struct {
+  wrap_t *wrap;   /* the listener's: requests are its events */
+  int on_request; /* the event */
+  bool has_login;
+  char user[256], password[256];
+  uint32_t limit_ms;
+  socks_client_t *clients;
+} socks_door_t;
+void socks_enter(socks_door_t *d, alk_stream_t *s); /* owns s */
+void socks_drop(socks_door_t *d); /* closes those clients and forgets them */
 
 /* The functions that make the objects. */
 napi_value stream_connect_tcp(napi_env env, napi_callback_info info);
 napi_value stream_connect_unix(napi_env env, napi_callback_info info);
 napi_value listener_listen_tcp(napi_env env, napi_callback_info info);
+napi_value listener_listen_socks(napi_env env, napi_callback_info info);
 napi_value session_client(napi_env env, napi_callback_info info);
 napi_value session_server(napi_env env, napi_callback_info info);
-napi_value socks_accept(napi_env env, napi_callback_info info);
 napi_value relay_join(napi_env env, napi_callback_info info);
 napi_value key_read_private(napi_env env, napi_callback_info info);
 napi_value key_read_blob(napi_env env, napi_callback_info info);

@@ -231,6 +231,14 @@ static alk_session_t *self(napi_env env, napi_callback_info info, size_t argc,
   return w->s;
 }
 
+alk_session_t *session_arg(napi_env env, napi_value v)
+{
+  session_wrap_t *w = wrap_arg(env, v, &session_class);
+  if (w == NULL) return NULL;
+  if (w->s == NULL) wrap_throw_closed(env);
+  return w->s;
+}
+
 static napi_value trust(napi_env env, napi_callback_info info)
 {
   napi_value argv[1];
@@ -254,6 +262,20 @@ static napi_value admit(napi_env env, napi_callback_info info)
   napi_value argv[1];
   alk_session_t *s = self(env, info, 1, argv);
   if (s != NULL) alk_session_admit(s, wrap_bool(env, argv[0]));
+  return NULL;
+}
+
+static napi_value ref(napi_env env, napi_callback_info info)
+{
+  alk_session_t *s = self(env, info, 0, NULL);
+  if (s != NULL) alk_session_ref(s, true);
+  return NULL;
+}
+
+static napi_value unref(napi_env env, napi_callback_info info)
+{
+  alk_session_t *s = self(env, info, 0, NULL);
+  if (s != NULL) alk_session_ref(s, false);
   return NULL;
 }
 
@@ -350,10 +372,13 @@ static napi_value refuse(napi_env env, napi_callback_info info)
 }
 
 static const wrap_method_t methods[] = {
-  {"trust", trust},         {"login", login},       {"admit", admit},
-  {"keepalive", keepalive}, {"received", received}, {"close", close_},
-  {"info", session_info},   {"open", open_},        {"accept", accept_},
-  {"refuse", refuse},       {NULL, NULL},
+  {"trust", trust},       {"login", login},
+  {"admit", admit},       {"keepalive", keepalive},
+  {"received", received}, {"close", close_},
+  {"info", session_info}, {"open", open_},
+  {"accept", accept_},    {"refuse", refuse},
+  {"ref", ref},           {"unref", unref},
+  {NULL, NULL},
 };
 
 const wrap_class_t session_class = {

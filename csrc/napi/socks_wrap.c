@@ -1,96 +1,218 @@
-/* socks_wrap.c - a SOCKS handshake as a JS object. */
+/* socks_wrap.c - the clients of a SOCKS listener, from their first byte to
+ * their last.
+ *
+ *   on_stream -> handshake -> onrequest, which makes the JS object
+ *     -> connect(): a channel is opening
+ *          -> open: "granted", relay -> closed: onclose
+ *          -> refused: onrefused, and refuse() is the answer
+ *     -> refuse(): delivered -> onclose
+ *
+ * A client that never gets to its request never gets to JS either. */
+#include "core/join.h"
 #include "core/mem.h"
 
 #include "napi/classes.h"
 #include "proto/handshake.h"
+#include "ssh/ssh.h"
 
-enum { ON_REQUEST, ON_DONE };
+enum { ON_REFUSED, ON_CLOSE };
 
 typedef struct {
-  wrap_t wrap;    /* first */
-  alk_socks_t *h; /* NULL: done */
+  wrap_t wrap;       /* first */
+  socks_client_t *c; /* NULL: gone */
 } socks_wrap_t;
 
-static void on_request(alk_socks_t *h, const alk_socks_request_t *req)
+struct socks_client {
+  socks_door_t *door;          /* NULL: the request has come */
+  socks_client_t *next, *prev; /* the door's, while there is one */
+  socks_wrap_t *w;             /* NULL: JS does not know it */
+  alk_socks_t *h;              /* NULL: granted, or closed */
+  alk_join_t *j;               /* NULL: no channel was asked for */
+};
+
+static void leave_door(socks_client_t *c)
 {
-  socks_wrap_t *w = alk_socks_data(h);
-  napi_handle_scope scope;
-  if (!wrap_begin(&w->wrap, &scope)) return;
-  napi_env env = w->wrap.e->env;
-  napi_value argv[] = {wrap_number(env, req->version),
-                       wrap_text(env, req->host), wrap_number(env, req->port)};
-  wrap_emit(&w->wrap, ON_REQUEST, 3, argv);
-  wrap_end(&w->wrap, scope);
+  socks_door_t *d = c->door;
+  if (d == NULL) return;
+  c->door = NULL;
+  if (c->prev != NULL)
+    c->prev->next = c->next;
+  else
+    d->clients = c->next;
+  if (c->next != NULL) c->next->prev = c->prev;
 }
 
-static void on_done(alk_socks_t *h, alk_stream_t *s, const alk_err_t *err)
+/* The end of every client. */
+static void finish(socks_client_t *c, const alk_err_t *err)
 {
-  socks_wrap_t *w = alk_socks_data(h);
+  socks_wrap_t *w = c->w;
   napi_handle_scope scope;
-  w->h = NULL;
+  leave_door(c);
+  alk_free(c);
+  if (w == NULL) return;
+  w->c = NULL;
   if (wrap_begin(&w->wrap, &scope)) {
-    napi_env env = w->wrap.e->env;
-    napi_value argv[] = {s == NULL ? wrap_null(env) : stream_wrap(w->wrap.e, s),
-                         wrap_error(w->wrap.e, err)};
-    if (argv[0] != NULL) wrap_emit(&w->wrap, ON_DONE, 2, argv);
+    napi_value error = wrap_error(w->wrap.e, err);
+    wrap_emit(&w->wrap, ON_CLOSE, 1, &error);
     wrap_end(&w->wrap, scope);
-  } else if (s != NULL) {
-    alk_stream_close(s);
   }
   wrap_detach(&w->wrap);
 }
 
-static const alk_socks_events_t events = {
+/* What a client sent as text need not be UTF-8; N-API makes it so. */
+static void on_request(alk_socks_t *h, const alk_socks_request_t *req)
+{
+  socks_client_t *c = alk_socks_data(h);
+  socks_door_t *d = c->door;
+  napi_handle_scope scope;
+  leave_door(c);
+  if (!wrap_begin(d->wrap, &scope)) {
+    alk_socks_close(h);
+    return;
+  }
+  napi_env env = d->wrap->e->env;
+  socks_wrap_t *w = alk_alloc(sizeof *w);
+  napi_value argv[] = {wrap_new(d->wrap->e, &socks_class, &w->wrap),
+                       wrap_number(env, req->version),
+                       wrap_text(env, req->host), wrap_number(env, req->port)};
+  if (argv[0] != NULL) {
+    c->w = w;
+    w->c = c;
+    wrap_emit(d->wrap, d->on_request, 4, argv);
+  } else {
+    alk_socks_close(h);
+  }
+  wrap_end(d->wrap, scope);
+}
+
+static void on_done(alk_socks_t *h, const alk_err_t *err)
+{
+  socks_client_t *c = alk_socks_data(h);
+  if (c->j != NULL) alk_join_close(c->j);
+  finish(c, err);
+}
+
+static const alk_socks_events_t socks_events = {
   .on_request = on_request,
   .on_done = on_done,
 };
 
-napi_value socks_accept(napi_env env, napi_callback_info info)
+void socks_enter(socks_door_t *d, alk_stream_t *s)
 {
-  napi_value argv[3];
-  char user[256], password[256];
-  wrap_args(env, info, 3, argv);
-  bool auth = !wrap_is_null(env, argv[1]);
-  if (auth && (!wrap_str(env, argv[1], user, sizeof user) ||
-               !wrap_str(env, argv[2], password, sizeof password)))
-    return NULL;
-  alk_stream_t *s = stream_take(env, argv[0]);
-  if (s == NULL) return NULL;
-  socks_wrap_t *w = alk_alloc(sizeof *w);
-  napi_value object = wrap_new(wrap_env(env), &socks_class, &w->wrap);
-  if (object == NULL) {
-    alk_stream_close(s);
-    return NULL;
-  }
-  w->h =
-    alk_socks_accept(s, auth ? user : NULL, auth ? password : NULL, &events, w);
-  return object;
+  socks_client_t *c = alk_alloc(sizeof *c);
+  c->door = d;
+  c->next = d->clients;
+  if (c->next != NULL) c->next->prev = c;
+  d->clients = c;
+  c->h = alk_socks_accept(s, d->has_login ? d->user : NULL,
+                          d->has_login ? d->password : NULL, d->limit_ms,
+                          &socks_events, c);
 }
 
-static napi_value reply(napi_env env, napi_callback_info info)
+void socks_drop(socks_door_t *d)
+{
+  while (d->clients != NULL) {
+    socks_client_t *c = d->clients;
+    leave_door(c);
+    alk_socks_close(c->h);
+  }
+}
+
+/* NULL: the client is going, and on_done tells so. */
+static alk_stream_t *on_channel_open(void *data)
+{
+  socks_client_t *c = data;
+  alk_stream_t *s = alk_socks_grant(c->h);
+  if (s == NULL)
+    c->j = NULL;
+  else
+    c->h = NULL;
+  return s;
+}
+
+static void on_channel_refused(void *data, const alk_err_t *err)
+{
+  socks_client_t *c = data;
+  napi_handle_scope scope;
+  c->j = NULL;
+  if (!wrap_begin(&c->w->wrap, &scope)) {
+    alk_socks_close(c->h);
+    return;
+  }
+  wrap_t *wrap = &c->w->wrap; /* c may be gone after the event */
+  napi_value error = wrap_error(wrap->e, err);
+  wrap_emit(wrap, ON_REFUSED, 1, &error);
+  wrap_end(wrap, scope);
+}
+
+static void on_relayed(void *data, const alk_err_t *err)
+{
+  finish(data, err);
+}
+
+static const alk_join_events_t join_events = {
+  .on_open = on_channel_open,
+  .on_refused = on_channel_refused,
+  .on_close = on_relayed,
+};
+
+/* The client of a call that still has a question. NULL: thrown, or none. */
+static socks_client_t *asking(napi_env env, napi_callback_info info,
+                              size_t argc, napi_value *argv)
+{
+  socks_wrap_t *w = wrap_this(env, info, &socks_class, argc, argv);
+  if (w == NULL) return NULL;
+  if (w->c != NULL && w->c->h != NULL && w->c->j == NULL) return w->c;
+  wrap_throw_closed(env);
+  return NULL;
+}
+
+static napi_value connect_(napi_env env, napi_callback_info info)
+{
+  napi_value argv[4];
+  char host[256];
+  uint32_t port, ms;
+  socks_client_t *c = asking(env, info, 4, argv);
+  alk_session_t *s = c == NULL ? NULL : session_arg(env, argv[0]);
+  if (s == NULL || !wrap_str(env, argv[1], host, sizeof host) ||
+      !wrap_u32(env, argv[2], UINT16_MAX, &port) ||
+      !wrap_u32(env, argv[3], INT32_MAX, &ms))
+    return NULL;
+  alk_target_t target = {
+    .type = ALK_DIRECT_TCPIP,
+    .host = host,
+    .port = (uint16_t) port,
+    .origin_host = "127.0.0.1",
+  };
+  c->j = alk_join(alk_session_open(s, &target), ms, &join_events, c);
+  return NULL;
+}
+
+static napi_value refuse(napi_env env, napi_callback_info info)
 {
   napi_value argv[1];
-  uint32_t rep;
-  socks_wrap_t *w = wrap_this(env, info, &socks_class, 1, argv);
-  if (w == NULL || !wrap_u32(env, argv[0], UINT8_MAX, &rep)) return NULL;
-  if (w->h != NULL) alk_socks_reply(w->h, (uint8_t) rep);
+  uint32_t code;
+  socks_client_t *c = asking(env, info, 1, argv);
+  if (c == NULL || !wrap_u32(env, argv[0], UINT8_MAX, &code)) return NULL;
+  alk_socks_refuse(c->h,
+                   code == ALK_SOCKS_OK ? ALK_SOCKS_FAILURE : (uint8_t) code);
   return NULL;
 }
 
 static napi_value close_(napi_env env, napi_callback_info info)
 {
   socks_wrap_t *w = wrap_this(env, info, &socks_class, 0, NULL);
-  if (w != NULL && w->h != NULL) alk_socks_close(w->h);
+  if (w != NULL && w->c != NULL && w->c->h != NULL) alk_socks_close(w->c->h);
   return NULL;
 }
 
 static const wrap_method_t methods[] = {
-  {"reply", reply}, {"close", close_}, {NULL, NULL}};
+  {"connect", connect_}, {"refuse", refuse}, {"close", close_}, {NULL, NULL}};
 
 const wrap_class_t socks_class = {
   .id = WRAP_SOCKS,
   .name = "Socks",
   .methods = methods,
-  .events = {"onrequest", "ondone"},
+  .events = {"onrefused", "onclose"},
   .free = alk_free,
 };

@@ -1,13 +1,17 @@
-/* stream_wrap.c - a stream as a JS object: the five calls and five events. */
+/* stream_wrap.c - a stream as a JS object: the five calls and five events; and
+ * for a channel that asks to be connected, connect(): from the target's connect
+ * to the relay's end in one call, of which JS hears the end, or why not. */
+#include "core/join.h"
 #include "core/mem.h"
 
 #include "napi/classes.h"
 
-enum { ON_OPEN, ON_DATA, ON_END, ON_DRAIN, ON_CLOSE };
+enum { ON_OPEN, ON_DATA, ON_END, ON_DRAIN, ON_CLOSE, ON_REFUSED };
 
 typedef struct {
   wrap_t wrap;     /* first */
-  alk_stream_t *s; /* NULL: closed, or given away */
+  alk_stream_t *s; /* NULL: closed, given away, or relayed */
+  alk_join_t *j;   /* NULL: connect() was not called, or was refused */
 } stream_wrap_t;
 
 static void emit(alk_stream_t *s, int event)
@@ -44,11 +48,12 @@ static void on_data(alk_stream_t *s, const char *buf, size_t len)
   wrap_end(&w->wrap, scope);
 }
 
-static void on_close(alk_stream_t *s, const alk_err_t *err)
+/* The last event, of the stream or of what connect() made of it. */
+static void emit_close(stream_wrap_t *w, const alk_err_t *err)
 {
-  stream_wrap_t *w = alk_stream_data(s);
   napi_handle_scope scope;
   w->s = NULL;
+  w->j = NULL;
   if (wrap_begin(&w->wrap, &scope)) {
     napi_value error = wrap_error(w->wrap.e, err);
     wrap_emit(&w->wrap, ON_CLOSE, 1, &error);
@@ -56,6 +61,44 @@ static void on_close(alk_stream_t *s, const alk_err_t *err)
   }
   wrap_detach(&w->wrap);
 }
+
+static void on_close(alk_stream_t *s, const alk_err_t *err)
+{
+  stream_wrap_t *w = alk_stream_data(s);
+  if (w->j != NULL) alk_join_close(w->j); /* the target was still opening */
+  emit_close(w, err);
+}
+
+static alk_stream_t *on_target_open(void *data)
+{
+  stream_wrap_t *w = data;
+  alk_stream_t *s = w->s;
+  alk_channel_accept(s);
+  w->s = NULL;
+  return s;
+}
+
+static void on_target_refused(void *data, const alk_err_t *err)
+{
+  stream_wrap_t *w = data;
+  napi_handle_scope scope;
+  w->j = NULL;
+  if (!wrap_begin(&w->wrap, &scope)) return;
+  napi_value error = wrap_error(w->wrap.e, err);
+  wrap_emit(&w->wrap, ON_REFUSED, 1, &error);
+  wrap_end(&w->wrap, scope);
+}
+
+static void on_relayed(void *data, const alk_err_t *err)
+{
+  emit_close(data, err);
+}
+
+static const alk_join_events_t join_events = {
+  .on_open = on_target_open,
+  .on_refused = on_target_refused,
+  .on_close = on_relayed,
+};
 
 static const alk_owner_t owner = {
   .on_open = on_open,
@@ -83,8 +126,9 @@ alk_stream_t *stream_peek(napi_env env, napi_value v)
 {
   stream_wrap_t *w = wrap_arg(env, v, &stream_class);
   if (w == NULL) return NULL;
-  if (w->s == NULL) wrap_throw_closed(env);
-  return w->s;
+  if (w->s != NULL && w->j == NULL) return w->s;
+  wrap_throw_closed(env);
+  return NULL;
 }
 
 alk_stream_t *stream_take(napi_env env, napi_value v)
@@ -104,8 +148,9 @@ static alk_stream_t *self(napi_env env, napi_callback_info info, size_t argc,
 {
   stream_wrap_t *w = wrap_this(env, info, &stream_class, argc, argv);
   if (w == NULL) return NULL;
-  if (w->s == NULL) wrap_throw_closed(env);
-  return w->s;
+  if (w->s != NULL && w->j == NULL) return w->s;
+  wrap_throw_closed(env);
+  return NULL;
 }
 
 static napi_value resume(napi_env env, napi_callback_info info)
@@ -144,7 +189,31 @@ static napi_value end(napi_env env, napi_callback_info info)
 static napi_value close_(napi_env env, napi_callback_info info)
 {
   stream_wrap_t *w = wrap_this(env, info, &stream_class, 0, NULL);
-  if (w != NULL && w->s != NULL) alk_stream_close(w->s);
+  if (w == NULL) return NULL;
+  if (w->s != NULL)
+    alk_stream_close(w->s); /* takes the target along */
+  else if (w->j != NULL)
+    alk_join_close(w->j);
+  return NULL;
+}
+
+/* A channel that asks: connects its target, accepts it and joins both. */
+static napi_value connect_(napi_env env, napi_callback_info info)
+{
+  napi_value argv[3];
+  char host[ALK_ADDR_MAX];
+  uint32_t port, ms;
+  alk_stream_t *s = self(env, info, 3, argv);
+  if (s == NULL || !wrap_str(env, argv[0], host, sizeof host) ||
+      !wrap_u32(env, argv[1], UINT16_MAX, &port) ||
+      !wrap_u32(env, argv[2], INT32_MAX, &ms))
+    return NULL;
+  if (!alk_stream_is_channel(s) || alk_stream_is_open(s))
+    return wrap_throw_closed(env);
+  stream_wrap_t *w = alk_stream_data(s);
+  alk_stream_t *target =
+    alk_tcp_connect(alk_stream_loop(s), host, (uint16_t) port);
+  w->j = alk_join(target, ms, &join_events, w);
   return NULL;
 }
 
@@ -207,8 +276,9 @@ napi_value stream_connect_unix(napi_env env, napi_callback_info info)
 }
 
 static const wrap_method_t methods[] = {
-  {"resume", resume}, {"pause", pause_}, {"write", write_}, {"end", end},
-  {"close", close_},  {"peer", peer},    {"local", local},  {NULL, NULL},
+  {"resume", resume}, {"pause", pause_},     {"write", write_},
+  {"end", end},       {"close", close_},     {"peer", peer},
+  {"local", local},   {"connect", connect_}, {NULL, NULL},
 };
 static const wrap_method_t getters[] = {{"kind", kind}, {NULL, NULL}};
 
@@ -217,6 +287,6 @@ const wrap_class_t stream_class = {
   .name = "Stream",
   .methods = methods,
   .getters = getters,
-  .events = {"onopen", "ondata", "onend", "ondrain", "onclose"},
+  .events = {"onopen", "ondata", "onend", "ondrain", "onclose", "onrefused"},
   .free = alk_free,
 };

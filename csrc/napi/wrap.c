@@ -48,9 +48,10 @@ bool wrap_define(wrap_env_t *e, const wrap_class_t *cls)
 
 static void finalize(napi_env env, void *data, void *hint)
 {
-  (void) env;
-  const wrap_class_t *cls = hint;
-  cls->free(data);
+  (void) hint;
+  wrap_t *w = data;
+  (void) napi_delete_reference(env, w->self);
+  w->cls->free(w);
 }
 
 napi_value wrap_new(wrap_env_t *e, const wrap_class_t *cls, wrap_t *w)
@@ -61,13 +62,10 @@ napi_value wrap_new(wrap_env_t *e, const wrap_class_t *cls, wrap_t *w)
   if (napi_get_reference_value(e->env, e->ctor[cls->id], &ctor) == napi_ok &&
       napi_new_instance(e->env, ctor, 0, NULL, &object) == napi_ok &&
       napi_type_tag_object(e->env, object, &tags[cls->id]) == napi_ok &&
-      napi_wrap(e->env, object, w, finalize, (void *) (uintptr_t) cls, NULL) ==
-        napi_ok) {
-    /* From here on the collector frees w. */
-    if (napi_create_reference(e->env, object, 1, &w->self) == napi_ok)
-      return object;
-    w->self = NULL;
-    return NULL;
+      napi_wrap(e->env, object, w, finalize, NULL, &w->self) == napi_ok) {
+    /* From here on the collector frees w: as soon as it may. */
+    w->is_attached = napi_reference_ref(e->env, w->self, NULL) == napi_ok;
+    return w->is_attached ? object : NULL;
   }
   cls->free(w);
   return NULL;
@@ -75,11 +73,11 @@ napi_value wrap_new(wrap_env_t *e, const wrap_class_t *cls, wrap_t *w)
 
 void wrap_detach(wrap_t *w)
 {
-  napi_ref self = w->self;
-  w->self = NULL;
+  bool was_attached = w->is_attached;
+  w->is_attached = false;
   /* At the end the environment lets go of everything itself. */
-  if (self != NULL && !w->e->exiting)
-    (void) napi_delete_reference(w->e->env, self);
+  if (was_attached && !w->e->exiting)
+    (void) napi_reference_unref(w->e->env, w->self, NULL);
 }
 
 void *wrap_arg(napi_env env, napi_value v, const wrap_class_t *cls)
@@ -113,7 +111,7 @@ void *wrap_this(napi_env env, napi_callback_info info, const wrap_class_t *cls,
 
 bool wrap_begin(wrap_t *w, napi_handle_scope *scope)
 {
-  return !w->e->exiting && w->self != NULL &&
+  return !w->e->exiting && w->is_attached &&
          napi_open_handle_scope(w->e->env, scope) == napi_ok;
 }
 

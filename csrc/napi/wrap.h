@@ -58,7 +58,8 @@ typedef struct { /* one per napi_env */
 typedef struct { /* embed as the first member */
   wrap_env_t *e;
   const wrap_class_t *cls;
-  napi_ref self; /* strong from wrap_new to wrap_detach */
+  napi_ref self;    /* strong from wrap_new to wrap_detach, then weak */
+  bool is_attached; /* between those two */
 } wrap_t;
 
 wrap_env_t *wrap_env(napi_env env);
@@ -91,7 +92,7 @@ bool wrap_u32(napi_env env, napi_value v, uint32_t max, uint32_t *out);
 bool wrap_bytes(napi_env env, napi_value v, const char **buf, size_t *len);
 
 napi_value wrap_text(napi_env env, const char *s);
-napi_value wrap_number(napi_env env, double v);
+napi_value wrap_number(napi_env env, double d);
 napi_value wrap_buffer(napi_env env, const void *p, size_t len);
 napi_value wrap_null(napi_env env);
 napi_value wrap_error(wrap_env_t *e, const alk_err_t *err); /* NULL: null */

@@ -2,20 +2,20 @@
  *
  * The happy path:
  *
- *   GREETING --> [LOGIN -->] REQUEST --> ASKED --reply(0)--> GIVING --> on_done
- *       \------> REQUEST4 --------------/  paused     paused, a task is due
+ *   GREETING --> [LOGIN -->] REQUEST --> ASKED --grant()--> gone
+ *       \------> REQUEST4 --------------/  paused
  *
  * How it can fail:
  * - The client is wrong in a way that SOCKS has words for, or the caller
  *   refuses: REFUSING. The answer is written and the stream ended. It is closed
  *   when the answer has left *and* the client has ended: what a client still
  *   sends is read and dropped, because closing a socket with unread bytes
- *   resets it, and a reset destroys an answer that is on its way. A client
- *   that never ends is the caller's to give up on, with alk_socks_close().
+ *   resets it, and a reset destroys an answer that is on its way.
+ * - It takes too long, for its request or for its end: CLOSING.
  * - It does not speak SOCKS, or ends before its request is whole: CLOSING.
  * - The caller gives up, or closes the stream: CLOSING too.
  * - The stream dies in any state: on_close comes without being asked for.
- * The last four all end in on_close, which is where on_done(NULL) is called. */
+ * All of them end in on_close, which is where on_done is called. */
 #include <assert.h>
 #include <string.h>
 
@@ -29,7 +29,6 @@ typedef enum {
   REQUEST,
   REQUEST4,
   ASKED,
-  GIVING,
   REFUSING,
   CLOSING,
   DONE
@@ -42,12 +41,13 @@ struct alk_socks {
   state_t state;
   bool needs_login;
   bool login_fits; /* no login that can be sent equals one that is too long */
-  bool refused;    /* by alk_socks_reply: not an error */
+  bool refused;    /* by alk_socks_refuse: not an error */
   bool client_ended, delivered; /* REFUSING waits for both */
   alk_socks_login_t login;
   alk_socks_request_t req;
-  alk_err_t err;   /* the first */
-  alk_task_t give; /* GIVING: on_done must not come from inside a call */
+  alk_err_t err; /* the first */
+  unsigned limit_ms;
+  alk_limit_t limit;
   size_t in_len;
   uint8_t in[ALK_SOCKS_MAX]; /* the message that is not whole yet */
 };
@@ -55,24 +55,6 @@ struct alk_socks {
 static bool is_talking(const alk_socks_t *h)
 {
   return h->state <= REQUEST4;
-}
-
-/* s: NULL unless it is given back. h is gone afterwards. */
-static void done(alk_socks_t *h, alk_stream_t *s)
-{
-  h->state = DONE;
-  bool is_error = s == NULL && !h->refused;
-  h->ev->on_done(h, s, is_error ? &h->err : NULL);
-  alk_free_secret(h, sizeof *h);
-}
-
-static void give_back(alk_task_t *t)
-{
-  alk_socks_t *h =
-    (alk_socks_t *) (void *) ((char *) t - offsetof(alk_socks_t, give));
-  if (!alk_stream_is_open(h->s)) return; /* on_close is on its way */
-  alk_stream_own(h->s, NULL, NULL);
-  done(h, h->s);
 }
 
 /* Closes without a word. */
@@ -83,10 +65,18 @@ static void give_up(alk_socks_t *h, alk_code_t code, const char *why)
   alk_stream_close(h->s);
 }
 
+static void on_late(alk_limit_t *t)
+{
+  alk_socks_t *h =
+    (alk_socks_t *) (void *) ((char *) t - offsetof(alk_socks_t, limit));
+  give_up(h, ALK_E_TIMEOUT, "the client took too long");
+}
+
 /* The last words, and then the wait of the story above. */
 static void refuse(alk_socks_t *h, const uint8_t *words, size_t len)
 {
   h->state = REFUSING;
+  alk_limit_start(alk_stream_loop(h->s), &h->limit, h->limit_ms);
   alk_stream_resume(h->s);
   alk_stream_write(h->s, (const char *) words, len);
   alk_stream_end(h->s);
@@ -252,6 +242,7 @@ static void on_data(alk_stream_t *s, const char *buf, size_t len)
   }
   /* A stream that broke at our answers has nobody left to ask for. */
   if (h->state != ASKED || !alk_stream_is_open(s)) return;
+  alk_limit_stop(alk_stream_loop(s), &h->limit);
   alk_stream_pause(s);
   alk_stream_unread(s, buf, len);
   alk_stream_unread(s, (const char *) h->in, h->in_len);
@@ -288,11 +279,13 @@ static void on_drain(alk_stream_t *s)
 static void on_close(alk_stream_t *s, const alk_err_t *err)
 {
   alk_socks_t *h = alk_stream_data(s);
-  alk_task_cancel(alk_stream_loop(s), &h->give);
+  alk_limit_stop(alk_stream_loop(s), &h->limit);
   if (h->err.code == ALK_OK && err != NULL) h->err = *err;
   if (h->err.code == ALK_OK)
     alk_fail(&h->err, ALK_E_CANCELED, 0, "socks: the stream was closed");
-  done(h, NULL);
+  h->state = DONE;
+  h->ev->on_done(h, h->refused ? NULL : &h->err);
+  alk_free_secret(h, sizeof *h);
 }
 
 static const alk_owner_t owner = {
@@ -312,20 +305,22 @@ static bool put_field(char out[256], const char *text)
 }
 
 alk_socks_t *alk_socks_accept(alk_stream_t *s, const char *user,
-                              const char *password,
+                              const char *password, unsigned limit_ms,
                               const alk_socks_events_t *ev, void *data)
 {
   alk_socks_t *h = alk_alloc(sizeof *h);
   h->s = s;
   h->ev = ev;
   h->data = data;
-  h->give.run = give_back;
+  h->limit_ms = limit_ms;
+  h->limit.late = on_late;
   /* Half a login is not "no login". */
   h->needs_login = user != NULL || password != NULL;
   h->login_fits = user != NULL && password != NULL &&
                   put_field(h->login.user, user) &&
                   put_field(h->login.password, password);
   alk_stream_own(s, &owner, h);
+  alk_limit_start(alk_stream_loop(s), &h->limit, limit_ms);
   alk_stream_resume(s);
   return h;
 }
@@ -335,19 +330,25 @@ void *alk_socks_data(const alk_socks_t *h)
   return h->data;
 }
 
-void alk_socks_reply(alk_socks_t *h, uint8_t rep)
+alk_stream_t *alk_socks_grant(alk_socks_t *h)
 {
-  if (h->state != ASKED || !alk_stream_is_open(h->s)) return;
-  if (rep != ALK_SOCKS_OK) {
-    h->refused = true;
-    refuse_request(h, rep);
-    return;
-  }
+  alk_stream_t *s = h->s;
+  if (h->state != ASKED || !alk_stream_is_open(s)) return NULL;
   uint8_t words[ALK_SOCKS_REPLY_MAX];
-  size_t len = alk_socks_put_reply(words, h->req.version, rep);
-  h->state = GIVING;
-  alk_stream_write(h->s, (const char *) words, len);
-  alk_loop_defer(alk_stream_loop(h->s), &h->give);
+  size_t len = alk_socks_put_reply(words, h->req.version, ALK_SOCKS_OK);
+  alk_stream_write(s, (const char *) words, len);
+  if (!alk_stream_is_open(s)) return NULL; /* on_close is on its way */
+  alk_stream_own(s, NULL, NULL);
+  alk_free_secret(h, sizeof *h);
+  return s;
+}
+
+void alk_socks_refuse(alk_socks_t *h, uint8_t rep)
+{
+  assert(rep != ALK_SOCKS_OK);
+  if (h->state != ASKED || !alk_stream_is_open(h->s)) return;
+  h->refused = true;
+  refuse_request(h, rep);
 }
 
 void alk_socks_close(alk_socks_t *h)

@@ -2,7 +2,9 @@
  *
  * Each parser reads from the front and returns at the first byte that settles
  * the matter: the reader going bad means "more". So what a parser says of a
- * message it also says of every longer input that begins with it. */
+ * message it also says of every longer input that begins with it. Port 0
+ * passes: what it leads to, the far end knows (alknet-control:0 is a
+ * destination). */
 #include "proto/socks_codec.h"
 
 #include <stdio.h>
@@ -156,8 +158,7 @@ int alk_socks5_parse_request(const uint8_t *p, size_t n,
   const uint8_t *addr = alk_rd_bytes(&r, len);
   uint16_t port = alk_rd_u16(&r);
   if (r.bad) return 0;
-  if (port == 0 || (atyp == ATYP_NAME && !is_name(addr, len)))
-    return ALK_SOCKS_E_SYNTAX;
+  if (atyp == ATYP_NAME && !is_name(addr, len)) return ALK_SOCKS_E_SYNTAX;
   *out = (alk_socks_request_t){.version = 5, .port = port};
   if (atyp == ATYP_IPV4)
     put_ipv4(out->host, addr);
@@ -205,8 +206,7 @@ int alk_socks4_parse_request(const uint8_t *p, size_t n,
     rc = take_field(&r, &name, &len);
     if (rc <= 0) return rc;
   }
-  if (port == 0 || (name != NULL && !is_name(name, len)))
-    return ALK_SOCKS_E_SYNTAX;
+  if (name != NULL && !is_name(name, len)) return ALK_SOCKS_E_SYNTAX;
   *out = (alk_socks_request_t){.version = 4, .port = port};
   if (name == NULL)
     put_ipv4(out->host, ip);

@@ -9,7 +9,7 @@
 #include "ssh/ssh.h"
 
 typedef struct {
-  const char *name; /* "libssh", "native" */
+  const char *name;             /* "libssh", "native" */
   const char *(*version)(void); /* of the library beneath; NULL: none */
   alk_session_t *(*open)(alk_stream_t *transport, bool server,
                          const alk_session_opts_t *opts, alk_err_t *err);

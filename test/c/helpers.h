@@ -153,6 +153,23 @@ static inline void turns(env_t *e, int n)
     uv_run(&e->uv, UV_RUN_NOWAIT);
 }
 
+static inline void on_spin_again(uv_idle_t *idle)
+{
+  (void) idle; /* only keeps the loop alive and from sleeping */
+}
+
+/* Turns the loop until cond: for time limits, which keep no loop alive. */
+#define SPIN_UNTIL(e, cond)                                    \
+  do {                                                         \
+    uv_idle_t spin_;                                           \
+    assert_int_equal(uv_idle_init(&(e)->uv, &spin_), 0);       \
+    assert_int_equal(uv_idle_start(&spin_, on_spin_again), 0); \
+    while (!(cond))                                            \
+      uv_run(&(e)->uv, UV_RUN_NOWAIT);                         \
+    uv_close((uv_handle_t *) &spin_, NULL);                    \
+    uv_run(&(e)->uv, UV_RUN_NOWAIT);                           \
+  } while (0)
+
 /* Fails, instead of waiting, when nothing is left that could make it true. */
 #define RUN_UNTIL(e, cond)                    \
   do {                                        \

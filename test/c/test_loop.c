@@ -116,6 +116,86 @@ static void a_task_wakes_the_loop(void **state)
   peer_close(&p);
 }
 
+typedef struct {
+  alk_limit_t limit; /* first */
+  env_t *e;
+  char name;
+  alk_limit_t *start, *stop;
+} late_t;
+
+static void be_late(alk_limit_t *t)
+{
+  late_t *a = (late_t *) (void *) t;
+  assert_false(t->running);
+  ran[ran_len++] = a->name;
+  ran[ran_len] = '\0';
+  if (a->start != NULL) alk_limit_start(a->e->l, a->start, 1);
+  if (a->stop != NULL) alk_limit_stop(a->e->l, a->stop);
+}
+
+static late_t late(env_t *e, char name)
+{
+  ran_len = 0;
+  ran[0] = '\0';
+  return (late_t){.limit.late = be_late, .e = e, .name = name};
+}
+
+static void limits_pass_in_the_order_of_time(void **state)
+{
+  env_t *e = *state;
+  late_t a = late(e, 'a'), b = late(e, 'b'), c = late(e, 'c');
+  alk_limit_start(e->l, &c.limit, 30);
+  alk_limit_start(e->l, &a.limit, 1);
+  alk_limit_start(e->l, &b.limit, 15);
+  uint64_t began = uv_now(&e->uv);
+  assert_string_equal(ran, "");
+  SPIN_UNTIL(e, ran_len == 3);
+  assert_string_equal(ran, "abc");
+  assert_true(uv_now(&e->uv) >= began + 30); /* not before their time */
+}
+
+static void limits_can_be_stopped_and_begun_anew(void **state)
+{
+  env_t *e = *state;
+  late_t a = late(e, 'a'), b = late(e, 'b');
+  alk_limit_stop(e->l, &a.limit); /* not running */
+  alk_limit_start(e->l, &a.limit, 1);
+  alk_limit_start(e->l, &b.limit, 1);
+  alk_limit_start(e->l, &b.limit, 5); /* anew: later */
+  alk_limit_stop(e->l, &a.limit);
+  SPIN_UNTIL(e, ran_len == 1);
+  uint64_t now = uv_now(&e->uv);
+  SPIN_UNTIL(e, uv_now(&e->uv) > now + 5);
+  assert_string_equal(ran, "b");
+}
+
+/* One that is told may start itself, start others and stop others. */
+static void limits_inside_limits(void **state)
+{
+  env_t *e = *state;
+  late_t a = late(e, 'a'), b = late(e, 'b'), c = late(e, 'c');
+  a.start = &c.limit;
+  a.stop = &b.limit;
+  alk_limit_start(e->l, &a.limit, 1);
+  alk_limit_start(e->l, &b.limit, 1);
+  SPIN_UNTIL(e, ran_len == 2);
+  assert_string_equal(ran, "ac");
+  a.start = &a.limit;
+  alk_limit_start(e->l, &a.limit, 1);
+  SPIN_UNTIL(e, ran_len == 4);
+  assert_string_equal(ran, "acaa");
+  alk_limit_stop(e->l, &a.limit);
+}
+
+static void limits_keep_no_loop_alive(void **state)
+{
+  env_t *e = *state;
+  late_t a = late(e, 'a');
+  alk_limit_start(e->l, &a.limit, 1000);
+  assert_int_equal(uv_run(&e->uv, UV_RUN_DEFAULT), 0);
+  alk_limit_stop(e->l, &a.limit);
+}
+
 static void idle_loop_keeps_nothing_alive(void **state)
 {
   env_t *e = *state;
@@ -250,11 +330,20 @@ static void close_inside_each_event(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    TEST(tasks_run_in_order_and_later), TEST(tasks_can_be_forgotten),
-    TEST(a_chain_costs_no_extra_turn),  TEST(an_endless_task_starves_nobody),
-    TEST(a_task_wakes_the_loop),        TEST(idle_loop_keeps_nothing_alive),
-    TEST(close_of_an_empty_loop),       TEST(close_waits_for_all),
-    TEST(close_meets_the_late_born),    TEST(close_inside_a_task),
+    TEST(tasks_run_in_order_and_later),
+    TEST(tasks_can_be_forgotten),
+    TEST(a_chain_costs_no_extra_turn),
+    TEST(an_endless_task_starves_nobody),
+    TEST(a_task_wakes_the_loop),
+    TEST(idle_loop_keeps_nothing_alive),
+    TEST(limits_pass_in_the_order_of_time),
+    TEST(limits_can_be_stopped_and_begun_anew),
+    TEST(limits_inside_limits),
+    TEST(limits_keep_no_loop_alive),
+    TEST(close_of_an_empty_loop),
+    TEST(close_waits_for_all),
+    TEST(close_meets_the_late_born),
+    TEST(close_inside_a_task),
     TEST(close_inside_each_event),
   };
   return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

@@ -431,6 +431,103 @@ static void nobody_asks(void **state)
   fake_free(j.b);
 }
 
+/* Somebody else has heard its end. */
+static void hear_end(joint_t *j, fake_t *f)
+{
+  rec_t r = {0};
+  rec_own(&r, f->s);
+  QUIET(&r, alk_stream_resume(r.s));
+  fake_feed_end(f);
+  settle(j);
+  assert_string_equal(r.log, "e");
+  QUIET(&r, alk_stream_pause(r.s));
+  alk_stream_own(f->s, NULL, NULL);
+  rec_free(&r);
+}
+
+static void end_heard_before(void **state)
+{
+  for (int backwards = 0; backwards < 2; backwards++) {
+    joint_t j = joint(*state);
+    hear_end(&j, j.a);
+    if (backwards)
+      join(&j, j.b->s, j.a->s);
+    else
+      join(&j, j.a->s, j.b->s);
+    settle(&j);
+    assert_true(j.b->ended); /* it was passed on */
+    say(j.b, "answer");
+    fake_feed_end(j.b);
+    settle(&j);
+    assert_out(j.a, "answer");
+    assert_over(&j, backwards ? 6 : 0, backwards ? 0 : 6);
+    assert_clean(&j);
+  }
+}
+
+static void both_ends_heard_before(void **state)
+{
+  joint_t j = joint(*state);
+  hear_end(&j, j.a);
+  hear_end(&j, j.b);
+  join(&j, j.a->s, j.b->s);
+  assert_over(&j, 0, 0);
+  assert_clean(&j);
+}
+
+/* Somebody else has ended it: what the other still says has nowhere to go, and
+ * what it says itself is passed on. */
+static void end_said_before(void **state)
+{
+  joint_t j = joint(*state);
+  alk_stream_end(j.a->s);
+  settle(&j);
+  assert_true(j.a->flushed);
+  join(&j, j.a->s, j.b->s);
+  say(j.b, "too late");
+  say(j.a, "question");
+  settle(&j);
+  assert_out(j.a, "");
+  assert_out(j.b, "question");
+  fake_feed_end(j.a);
+  settle(&j);
+  assert_int_equal(j.calls, 0);
+  fake_feed_end(j.b);
+  assert_over(&j, 8, 8);
+  assert_clean(&j);
+}
+
+static void end_said_before_and_not_flushed(void **state)
+{
+  joint_t j = joint(*state);
+  j.a->full = true;
+  alk_stream_write(j.a->s, "held", 4);
+  alk_stream_end(j.a->s);
+  join(&j, j.a->s, j.b->s);
+  fake_feed_end(j.a);
+  fake_feed_end(j.b);
+  settle(&j);
+  assert_int_equal(j.calls, 0); /* "held" has not left */
+  fake_drain(j.a);
+  settle(&j);
+  assert_true(j.a->flushed);
+  assert_over(&j, 0, 0);
+  assert_clean(&j);
+}
+
+static void all_was_over_before(void **state)
+{
+  joint_t j = joint(*state);
+  hear_end(&j, j.a);
+  hear_end(&j, j.b);
+  alk_stream_end(j.a->s);
+  alk_stream_end(j.b->s);
+  settle(&j);
+  join(&j, j.a->s, j.b->s);
+  assert_over(&j, 0, 0);
+  assert_clean(&j);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -451,6 +548,11 @@ int main(void)
     TEST(one_closes_before_the_other_opens),
     TEST(one_is_closing_when_joined),
     TEST(unread_bytes_and_a_held_end),
+    TEST(end_heard_before),
+    TEST(both_ends_heard_before),
+    TEST(end_said_before),
+    TEST(end_said_before_and_not_flushed),
+    TEST(all_was_over_before),
     TEST(close_at_every_act),
     TEST(nobody_asks),
   };

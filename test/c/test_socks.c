@@ -252,14 +252,11 @@ static const struct {
   WRONG5("\x05\x01\x00\x03\x03"
          "a b\x00\x50",
          "\x01"),
-  WRONG5("\x05\x01\x00\x03\x01n\x00\x00", "\x01"),
-  WRONG5("\x05\x01\x00\x01\x7f\0\0\x01\x00\x00", "\x01"),
 #define WRONG4(ask)              \
   {                              \
     ask, LEN(ask), NO4, LEN(NO4) \
   }
   WRONG4("\x04\x02\x00\x50\x7f\0\0\x01\0"),
-  WRONG4("\x04\x01\x00\x00\x7f\0\0\x01\0"),
   WRONG4("\x04\x01\x00\x50\0\0\0\x01\0\0"),
   WRONG4("\x04\x01\x00\x50\0\0\0\x01\0a\nb\0"),
 };

@@ -48,7 +48,7 @@ static void refusal_is_not_any_drain(void **state)
   talk_free(&t);
 }
 
-/* A client that never ends is the caller's to give up on. */
+/* The caller need not wait for a client that never ends. */
 static void refusal_cut_short(void **state)
 {
   for (int held = 0; held < 2; held++) {
@@ -76,45 +76,30 @@ static void refusal_cut_short(void **state)
 static void reply_from_inside(void *data)
 {
   talk_t *t = data;
-  alk_socks_reply(t->h, ALK_SOCKS_OK);
-  alk_socks_reply(t->h, ALK_SOCKS_REFUSED); /* one answer is all it gets */
-  alk_socks_reply(t->h, ALK_SOCKS_OK);
+  answer(t, ALK_SOCKS_OK);
+  answer(t, ALK_SOCKS_REFUSED); /* one answer is all it gets */
+  answer(t, ALK_SOCKS_OK);
 }
 
 static void refuse_from_inside(void *data)
 {
   talk_t *t = data;
-  alk_socks_reply(t->h, ALK_SOCKS_REFUSED);
-  alk_socks_reply(t->h, ALK_SOCKS_OK);
+  answer(t, ALK_SOCKS_REFUSED);
+  answer(t, ALK_SOCKS_OK);
 }
 
 static void close_from_inside(void *data)
 {
   talk_t *t = data;
   alk_socks_close(t->h);
-  alk_socks_reply(t->h, ALK_SOCKS_OK);
-}
-
-static void reply_and_close_from_inside(void *data)
-{
-  talk_t *t = data;
-  alk_socks_reply(t->h, ALK_SOCKS_OK);
-  alk_socks_close(t->h);
-  alk_socks_close(t->h);
+  answer(t, ALK_SOCKS_OK);
 }
 
 static void close_stream_from_inside(void *data)
 {
   talk_t *t = data;
   alk_stream_close(t->f->s);
-  alk_socks_reply(t->h, ALK_SOCKS_OK);
-}
-
-static void reply_and_close_stream_from_inside(void *data)
-{
-  talk_t *t = data;
-  alk_socks_reply(t->h, ALK_SOCKS_OK);
-  alk_stream_close(t->f->s);
+  answer(t, ALK_SOCKS_OK);
 }
 
 static void answers_from_inside(void **state)
@@ -137,9 +122,7 @@ static void answers_from_inside(void **state)
 
 static void closes_from_inside(void **state)
 {
-  void (*const all[])(void *) = {close_from_inside, reply_and_close_from_inside,
-                                 close_stream_from_inside,
-                                 reply_and_close_stream_from_inside};
+  void (*const all[])(void *) = {close_from_inside, close_stream_from_inside};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     talk_t t;
     talk(&t, *state);
@@ -165,30 +148,52 @@ static void client_dies_while_asked(void **state)
   talk_free(&t);
 }
 
-static void client_dies_after_the_reply(void **state)
+/* The yes cannot be written: there is nothing to give back. */
+static void client_dies_at_the_yes(void **state)
 {
   talk_t t;
   talk(&t, *state);
   say(&t, HELLO ASK, LEN(HELLO ASK));
-  CALL(&t, alk_socks_reply(t.h, ALK_SOCKS_OK));
-  alk_stream_fail_sys(t.f->s, UV_EPIPE, "write"); /* before on_done */
-  settle(&t);
+  t.f->write_error = UV_EPIPE;
+  reply(&t, ALK_SOCKS_OK);
   assert_failed(&t, ALK_E_SYS);
   assert_int_equal(t.err.sys, UV_EPIPE);
   talk_free(&t);
 }
 
-/* on_close comes ahead of the task that would have given the stream back: the
- * task must not run on what is gone. */
-static void closes_before_it_is_given(void **state)
+static void takes_too_long(void **state)
 {
-  talk_t t;
-  talk(&t, *state);
-  say(&t, HELLO ASK, LEN(HELLO ASK));
-  CALL(&t, alk_socks_reply(t.h, ALK_SOCKS_OK));
-  CALL(&t, alk_stream_close(t.f->s));
-  fake_close_now(t.f);
-  assert_failed(&t, ALK_E_CANCELED);
+  static const struct {
+    const char *text;
+    size_t len;
+  } said[] = {{"", 0}, {"\x05", 1}, {HELLO, LEN(HELLO)}};
+  for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+    talk_t t = {.e = *state, .f = fake_stream_new(((env_t *) *state)->l)};
+    t.h = alk_socks_accept(t.f->s, NULL, NULL, 1, &events, &t);
+    feed(&t, said[i].text, said[i].len);
+    SPIN_UNTIL(t.e, t.dones == 1);
+    assert_failed(&t, ALK_E_TIMEOUT);
+    talk_free(&t);
+  }
+}
+
+/* The answer may take as long as it likes; taking the refusal may not. */
+static void takes_no_refusal(void **state)
+{
+  env_t *e = *state;
+  talk_t t = {.e = e, .f = fake_stream_new(e->l)};
+  uint64_t asked;
+  t.h = alk_socks_accept(t.f->s, NULL, NULL, 1, &events, &t);
+  fake_feed(t.f, HELLO ASK, LEN(HELLO ASK)); /* in one turn: in time */
+  uv_run(&e->uv, UV_RUN_NOWAIT);
+  assert_int_equal(t.requests, 1);
+  asked = uv_now(&e->uv);
+  SPIN_UNTIL(e, uv_now(&e->uv) > asked + 5); /* the limit has passed */
+  assert_int_equal(t.dones, 0);
+  CALL(&t, answer(&t, ALK_SOCKS_REFUSED));
+  SPIN_UNTIL(e, t.dones == 1); /* the client never ends */
+  assert_false(t.failed);      /* the refusal came first */
+  ASSERT_OUT(&t, "\x05\x00" NO5("\x05"));
   talk_free(&t);
 }
 
@@ -321,17 +326,14 @@ static void closed_after_the_reply(void **state)
         say(&t, scripts[2].text, scripts[2].len);
         assert_int_equal(t.requests, 1);
         t.f->full = held == 1;
-        CALL(&t, alk_socks_reply(t.h, (uint8_t) rep));
+        CALL(&t, answer(&t, (uint8_t) rep));
         end_by(&t, way);
-        CALL(&t, alk_socks_reply(t.h, ALK_SOCKS_OK)); /* too late, or again */
+        CALL(&t, answer(&t, ALK_SOCKS_OK)); /* too late, or again */
         fake_drain(t.f);
         settle(&t);
         assert_int_equal(t.dones, 1);
-        if (rep != 0) assert_false(t.failed);
-        /* An error of the stream is the next owner's: on_done was due first. */
-        bool kept = rep == 0 && (way == BY_END || way == BY_ERROR);
-        assert_int_equal(t.given != NULL, kept);
-        if (rep == 0) assert_int_equal(t.failed, !kept);
+        assert_int_equal(t.given != NULL, rep == 0); /* at once */
+        assert_false(t.failed);
         end_and_check(&t, BY_LOOP);
       }
 }
@@ -348,7 +350,7 @@ static void refusal_survives_unread_bytes(void **state)
   peer_t p;
   char *junk = alk_alloc(256 * 1024);
   tcp_pair(e, &r, &p);
-  t.h = alk_socks_accept(r.s, NULL, NULL, &events, &t);
+  t.h = alk_socks_accept(r.s, NULL, NULL, LIMIT_MS, &events, &t);
   assert_int_equal(write(p.fd, wrong_ask, LEN(wrong_ask)), LEN(wrong_ask));
   size_t said = 0;
   for (int i = 0; i < 64; i++) { /* while the refusal is under way */
@@ -379,8 +381,9 @@ int main(void)
     BOTH(answers_from_inside),
     BOTH(closes_from_inside),
     BOTH(client_dies_while_asked),
-    BOTH(client_dies_after_the_reply),
-    BOTH(closes_before_it_is_given),
+    BOTH(client_dies_at_the_yes),
+    BOTH(takes_too_long),
+    TEST(takes_no_refusal),
     BOTH(client_dies_at_our_answer),
     TEST(closed_after_every_byte),
     TEST(closed_after_every_turn),

@@ -225,6 +225,26 @@ static void peer_ends_first(void **state)
   peer_close(&p);
 }
 
+/* Bytes and the reset in one wake-up: libuv reads a part and takes the hang-up
+ * for an end. A transfer that was cut may not look whole. */
+static void a_reset_behind_data_is_no_end(void **state)
+{
+  env_t *e = *state;
+  for (int i = 0; i < 20; i++) {
+    peer_t p;
+    rec_t r = {0};
+    pair(e, &r, &p);
+    peer_say(&p, "a part of it");
+    peer_reset(&p);
+    alk_stream_resume(r.s);
+    RUN_UNTIL(e, r.closes == 1);
+    assert_int_equal(r.ends, 0);
+    assert_true(r.failed);
+    assert_int_equal(r.err.sys, UV_ECONNRESET);
+    rec_free(&r);
+  }
+}
+
 static void peer_resets(void **state)
 {
   env_t *e = *state;
@@ -320,6 +340,108 @@ static void failed_full_write_still_reads(void **state)
 static void failed_full_write_then_end_still_reads(void **state)
 {
   early_answer(*state, true, true);
+}
+
+/* The same while nobody reads: the answer waits for whoever reads on, and the
+ * error behind it. */
+static void early_answer_unread(env_t *e, bool ends, bool full)
+{
+  rec_t r = {0};
+  peer_t p;
+  pair(e, &r, &p);
+  if (full)
+    write_until_full(&r, 64 * 1024, 0);
+  else
+    say(&r, "a request that the peer does not read");
+  turns(e, 2);
+  peer_say(&p, "go away");
+  peer_close(&p);
+  for (int i = 0; i < 10; i++) {
+    say(&r, "more");
+    turns(e, 2);
+  }
+  if (ends) QUIET(&r, alk_stream_end(r.s));
+  turns(e, 10);
+  assert_string_equal(r.log, "");
+  QUIET(&r, alk_stream_resume(r.s));
+  RUN_UNTIL(e, r.closes == 1);
+  assert_heard(&r, "go away");
+  assert_true(strcmp(r.log, "dec") == 0 || strcmp(r.log, "dc") == 0);
+  assert_true(r.failed);
+  rec_finish(e, &r);
+}
+
+static void failed_write_keeps_what_is_unread(void **state)
+{
+  early_answer_unread(*state, false, false);
+  early_answer_unread(*state, true, false);
+}
+
+static void failed_full_write_keeps_what_is_unread(void **state)
+{
+  early_answer_unread(*state, false, true);
+  early_answer_unread(*state, true, true);
+}
+
+/* What was put back is unread, too. */
+static void failed_write_keeps_what_was_put_back(void **state)
+{
+  env_t *e = *state;
+  rec_t r = {0};
+  peer_t p;
+  pair(e, &r, &p);
+  QUIET(&r, alk_stream_unread(r.s, "before", 6));
+  peer_close(&p);
+  for (int i = 0; i < 10; i++) {
+    say(&r, "anybody?");
+    turns(e, 2);
+  }
+  assert_string_equal(r.log, "");
+  QUIET(&r, alk_stream_resume(r.s));
+  RUN_UNTIL(e, r.closes == 1);
+  assert_heard(&r, "before");
+  assert_true(r.failed);
+  rec_finish(e, &r);
+}
+
+/* Writes until the socket takes no more, or max bytes are in it. */
+static size_t fill_socket(const peer_t *p, size_t max)
+{
+  static char buf[64 * 1024];
+  int size = (int) max;
+  setsockopt(p->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+  setsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  size_t n = 0;
+  while (n < max) {
+    fill_pattern(buf, sizeof buf, n);
+    ssize_t put = write(p->fd, buf, sizeof buf);
+    if (put < 0) break;
+    n += (size_t) put;
+  }
+  return n;
+}
+
+/* However much has come, a turn of the loop takes no more than a burst. */
+static void bursts_end(void **state)
+{
+  enum { BURST = 2 * ALK_READ_BUF, WANTED = 6 * ALK_READ_BUF };
+  env_t *e = *state;
+  rec_t r = {0};
+  peer_t p;
+  pipe_pair(e, &r, &p);
+  size_t sent = fill_socket(&p, WANTED);
+  if (sent <= BURST) print_message("skipped: sockets hold %zu bytes\n", sent);
+  QUIET(&r, alk_stream_resume(r.s));
+  for (size_t before = 0; before < sent; before = alk_buf_size(&r.data)) {
+    turns(e, 1);
+    assert_true(alk_buf_size(&r.data) - before <= BURST);
+    assert_true(alk_buf_size(&r.data) > before);
+  }
+  check_pattern(alk_buf_head(&r.data), sent, 0);
+  peer_say(&p, "more");
+  RUN_UNTIL(e, alk_buf_size(&r.data) == sent + 4);
+  rec_finish(e, &r);
+  peer_close(&p);
 }
 
 static void pause_inside(rec_t *r, char ev)
@@ -490,6 +612,23 @@ static void close_inside_on_open(void **state)
   peer_close(&p);
 }
 
+static void an_unref_stream_keeps_no_loop_up(void **state)
+{
+  env_t *e = *state;
+  rec_t r = {0};
+  peer_t p;
+  pair(e, &r, &p);
+  QUIET(&r, alk_stream_resume(r.s));
+  turns(e, 2);
+  assert_true(uv_loop_alive(&e->uv));
+  QUIET(&r, alk_stream_ref(r.s, false));
+  assert_false(uv_loop_alive(&e->uv));
+  QUIET(&r, alk_stream_ref(r.s, true));
+  assert_true(uv_loop_alive(&e->uv));
+  rec_finish(e, &r);
+  peer_close(&p);
+}
+
 static void pipe_of_a_bad_descriptor(void **state)
 {
   env_t *e = *state;
@@ -513,6 +652,7 @@ int main(void)
     BOTH(close_before_the_end_has_left_resets),
     BOTH(we_end_first),
     BOTH(peer_ends_first),
+    TEST_OF("tcp reset behind data", a_reset_behind_data_is_no_end, tcp),
     TEST_OF("tcp peer_resets", peer_resets, tcp),
     BOTH(peer_goes_while_we_only_write),
     BOTH(peer_goes_while_we_wait_for_drain),
@@ -520,9 +660,14 @@ int main(void)
     BOTH(failed_write_then_end_still_reads),
     BOTH(failed_full_write_still_reads),
     BOTH(failed_full_write_then_end_still_reads),
+    BOTH(failed_write_keeps_what_is_unread),
+    BOTH(failed_full_write_keeps_what_is_unread),
+    BOTH(failed_write_keeps_what_was_put_back),
     BOTH(pause_is_immediate),
     BOTH(unread_keeps_the_order),
     BOTH(close_inside_each_event),
+    BOTH(an_unref_stream_keeps_no_loop_up),
+    TEST(bursts_end),
     TEST(write_and_end_before_open),
     TEST(high_water_before_open),
     TEST(write_and_end_inside_on_open),

@@ -34,8 +34,9 @@ class Handle {
   }
 }
 
-const STREAM = ['resume', 'pause', 'write', 'end', 'close', 'peer', 'local']
-const SESSION = ['trust', 'login', 'admit', 'keepalive', 'received', 'info', 'close', 'open', 'accept', 'refuse']
+const STREAM = ['resume', 'pause', 'write', 'end', 'close', 'peer', 'local', 'connect']
+const SOCKS = ['connect', 'refuse', 'close']
+const SESSION = ['trust', 'login', 'admit', 'keepalive', 'received', 'info', 'close', 'open', 'accept', 'refuse', 'ref', 'unref']
 
 function fakeStream (kind = 'tcp') {
   const stream = new Handle(kind, STREAM)
@@ -56,9 +57,20 @@ function fakeSession () {
   return session
 }
 
+function fakeListener (address, port) {
+  const listener = new Handle('listener', ['close', 'ref', 'unref', 'address'])
+  listener.answers = { address: { address, port: port || 41000, family: 4 } }
+  return listener
+}
+
+/** A SOCKS client whose request is to be an event of a listener. */
+function fakeSocks () {
+  return new Handle('socks', SOCKS)
+}
+
 /** A whole addon. made: everything that it has made, by kind. */
 function fakeBinding () {
-  const made = { tcp: [], listener: [], session: [], socks: [], relay: [] }
+  const made = { tcp: [], listener: [], session: [], relay: [] }
   const keep = (kind, handle) => {
     made[kind].push(handle)
     return handle
@@ -69,14 +81,11 @@ function fakeBinding () {
     engines: ['libssh'],
     versions: {},
     connectTcp: (address, port) => keep('tcp', Object.assign(fakeStream(), { target: { address, port } })),
-    listenTcp: (address, port) => {
-      const listener = new Handle('listener', ['close', 'ref', 'unref', 'address'])
-      listener.answers = { address: { address, port: port || 41000, family: 4 } }
-      return keep('listener', listener)
-    },
+    listenTcp: (address, port) => keep('listener', fakeListener(address, port)),
+    listenSocks: (address, port, user, password, ms) =>
+      keep('listener', Object.assign(fakeListener(address, port), { user, password, ms })),
     sshClient: (stream, options) => keep('session', Object.assign(fakeSession(), { stream, options })),
     sshServer: (stream, options) => keep('session', Object.assign(fakeSession(), { stream, options })),
-    socksAccept: (stream, user, password) => keep('socks', Object.assign(new Handle('socks', ['reply', 'close']), { stream, user, password })),
     relay: (a, b) => keep('relay', Object.assign(new Handle('relay', ['close']), { a, b })),
     fingerprint: (blob) => `SHA256:${Buffer.from(blob).toString('hex')}`,
     readPublicBlob: () => ({}),
@@ -109,4 +118,4 @@ function loadWith (binding, names) {
   }
 }
 
-module.exports = { Handle, fakeBinding, fakeSession, fakeStream, loadWith }
+module.exports = { Handle, fakeBinding, fakeSession, fakeSocks, fakeStream, loadWith }

@@ -140,6 +140,13 @@ static const alk_stream_ops_t channel_ops = {
   .free = stream_free,
 };
 
+/* What was unread comes first, by a task of the stream's. */
+static bool is_read(const channel_t *c)
+{
+  const alk_stream_t *s = &c->base.stream;
+  return alk_stream_is(s, ALK_S_READING) && s->prefix == NULL;
+}
+
 static int on_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t len,
                    int is_stderr, void *user)
 {
@@ -148,7 +155,7 @@ static int on_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t len,
   channel_t *c = user;
   if (is_stderr || alk_stream_is(stream(c), ALK_S_CLOSING))
     return (int) len; /* dropped: nobody reads it */
-  if (!session_of(c)->reading || !alk_stream_is(stream(c), ALK_S_READING)) {
+  if (!session_of(c)->reading || !is_read(c)) {
     c->held = true;
     mark_dirty(c);
     return 0;
@@ -168,9 +175,11 @@ static void on_eof(ssh_session ssh, ssh_channel ch, void *user)
 
 static void on_close(ssh_session ssh, ssh_channel ch, void *user)
 {
+  (void) ssh;
+  (void) ch;
   channel_t *c = user;
   c->got_close = true;
-  on_eof(ssh, ch, user);
+  mark_dirty(c);
 }
 
 static channel_t *make_channel(session_t *s)
@@ -279,7 +288,7 @@ static void answer(session_t *s, channel_t *c)
 static bool pull(session_t *s, channel_t *c)
 {
   char *buf = alk_loop_read_buf(s->base.loop);
-  while (c->held && alk_stream_is(stream(c), ALK_S_READING)) {
+  while (c->held && is_read(c)) {
     int n = ssh_channel_read_nonblocking(c->ch, buf, ALK_READ_BUF, 0);
     if (n <= 0)
       c->held = false;
@@ -288,7 +297,13 @@ static bool pull(session_t *s, channel_t *c)
     if (alk_stream_is(stream(c), ALK_S_CLOSING)) return false;
   }
   if (c->got_eof && !c->held) alk_emit_end(stream(c));
-  if (c->got_close && !c->held) alk_stream_close(stream(c));
+  if (c->got_close && !c->held && stream(c)->prefix == NULL) {
+    if (c->got_eof)
+      alk_stream_close(stream(c));
+    else
+      alk_stream_fail_sys(stream(c), UV_ECONNRESET,
+                          "the peer closed without an end");
+  }
   return !alk_stream_is(stream(c), ALK_S_CLOSING);
 }
 
@@ -341,10 +356,16 @@ static void push(session_t *s, channel_t *c)
   alk_emit_drain(stream(c)); /* all of it has left */
 }
 
-/* CLOSE may be held up by output (trap 13): then it is asked for again. */
+/* CLOSE may be held up by output (trap 13): then it is asked for again. For an
+ * answer to the peer's own CLOSE nobody waits. */
 static void say_close(session_t *s, channel_t *c)
 {
+  bool idle = c->got_close;
+  if (idle) session_push(s); /* what came before keeps its haste */
+  s->idle_words = idle;
   int rc = ssh_channel_close(c->ch);
+  if (idle) session_push(s);
+  s->idle_words = false;
   if (rc == SSH_AGAIN && !session_is_dead(s))
     mark_dirty(c);
   else
@@ -400,8 +421,8 @@ static void check_opening(session_t *s, channel_t *c)
   } else if (ssh_channel_is_open(c->ch)) {
     s->opening_len--;
     opened(c);
-  } else if (alk_stream_is(stream(c), ALK_S_CLOSING) &&
-             stream(c)->err.code == ALK_E_LOST) {
+  } else if (stream(c)->err != NULL && stream(c)->err->code == ALK_E_LOST &&
+             alk_stream_is(stream(c), ALK_S_CLOSING)) {
     gone(c);
   }
 }

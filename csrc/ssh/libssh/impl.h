@@ -23,7 +23,7 @@ enum {
   WRITE_CHUNK = 128 * 1024, /* a channel's turn at writing */
   WIRE_FD = 65535,          /* stands for the transport in libssh's calls */
   WIRE_BATCH = 128 * 1024,  /* bytes that leave in one write */
-  WIRE_PATIENT = 64,        /* a window adjustment has 36 to 52 bytes */
+  WIRE_PATIENT = 256,       /* a window adjustment has 36 to 52 bytes */
   PATIENCE_MS = 1,
   OTHER_AUTH_MAX = 10,   /* auth requests that are not publickey */
   MAX_PACKET_MIN = 64,   /* RFC 4254 §5.1 names no minimum; 10 hangs
@@ -61,7 +61,8 @@ struct session {
   alk_buf_t out; /* what libssh has sent in this pump */
   bool full;     /* the transport wants no more before its drain */
   uint64_t wire_in;
-  bool hasty;          /* more than libssh's own replies is in out */
+  bool hasty;          /* somebody waits for what is in out */
+  bool idle_words;     /* nobody waits for what libssh now sends */
   uv_timer_t linger;   /* runs while the session closes */
   uv_timer_t patience; /* runs while out waits for company */
   int handles;         /* of the two that uv has not given back */
@@ -80,7 +81,11 @@ struct session {
   bool auth_proven;
   unsigned other_auths;
   alk_buf_t peer_key; /* client: the server's; server: the one offered */
-  char hostkey_type[64];
+  char hostkeys[64];  /* the host key algorithms offered, comma list */
+  char hostkey[32];   /* the one that was agreed on */
+
+  bool disconnected; /* the peer said so, with these words */
+  char last_words[REFUSAL_MAX + 1];
 
   channel_t *channels; /* all, newest first */
   uint32_t channels_len, channels_max, ids_used;
@@ -116,6 +121,7 @@ void session_enter(session_t *s, const state_t *state);
 void session_wake(session_t *s); /* queues the pump */
 void session_pump(session_t *s); /* from the loop only; s may be gone after */
 void session_read(session_t *s); /* the reading phase */
+void session_push(session_t *s); /* from libssh's buffers to the wire */
 void session_answered(session_t *s); /* a question was: read on */
 void session_transport_gone(session_t *s, const alk_err_t *err);
 void session_fail(session_t *s, alk_code_t code, const char *fmt, ...)
@@ -139,9 +145,9 @@ bool client_prepare(session_t *s, const alk_session_opts_t *opts,
                     alk_err_t *err);
 bool server_prepare(session_t *s, const alk_session_opts_t *opts,
                     alk_err_t *err);
-void client_trust(alk_session_t *s, bool yes);
-void client_login(alk_session_t *s, alk_key_t *key);
-void server_admit(alk_session_t *s, bool yes);
+void client_trust(alk_session_t *base, bool yes);
+void client_login(alk_session_t *base, alk_key_t *key);
+void server_admit(alk_session_t *base, bool yes);
 void server_message(session_t *s, ssh_message msg); /* takes msg */
 
 /* channel.c */
@@ -150,7 +156,7 @@ void channel_retry(session_t *s);                 /* after reading */
 void channel_take(session_t *s, ssh_message msg); /* a peer opens one */
 void channel_kill_all(session_t *s);              /* the session is dead */
 void channel_close_all(session_t *s);             /* the session is closing */
-alk_stream_t *channel_open(alk_session_t *s, const alk_target_t *target);
+alk_stream_t *channel_open(alk_session_t *base, const alk_target_t *target);
 void channel_accept(alk_stream_t *ch);
 void channel_refuse(alk_stream_t *ch, alk_open_reason_t reason,
                     const char *text);
@@ -168,5 +174,8 @@ bool options_client(session_t *s, const alk_session_opts_t *opts,
                     alk_err_t *err);
 bool options_bind(session_t *s, const alk_session_opts_t *opts, alk_err_t *err);
 ssh_key options_key(const alk_key_t *key, alk_err_t *err);
+/* The first name of a list that the other has too, or "". */
+void options_agreed(const char *first, const char *other, char *out,
+                    size_t cap);
 
 #endif

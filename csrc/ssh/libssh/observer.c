@@ -3,7 +3,8 @@
  * libssh keeps a list of packet handlers and asks them in order. Ours joins it
  * first, looks, and lets libssh's own handler follow. So we learn of window
  * adjustments and open answers (trap 5), of refusals with their exact reason
- * (trap 10), and of packet sizes that its writer cannot live with.
+ * (trap 10), of packet sizes that its writer cannot live with, of the host key
+ * algorithm, and of the peer's last words.
  *
  * The other way round: libssh's refusal of an open always says "prohibited"
  * without a word. The link diverts its packer's calls (-Wl,--wrap) through
@@ -25,11 +26,30 @@ int __wrap__ssh_buffer_pack(ssh_buffer buffer, const char *format, size_t argc,
                             ...);
 
 enum {
+  DISCONNECT = 1,
+  KEXINIT = 20,
+  COOKIE = 16,
   CHANNEL_OPEN = 90,
   CHANNEL_OPEN_CONFIRMATION = 91,
   CHANNEL_OPEN_FAILURE = 92,
   CHANNEL_WINDOW_ADJUST = 93
 };
+
+/* The peer's list beside ours: the client's order decides (RFC 4253 §7.1). */
+static void saw_kexinit(session_t *s, alk_rd_t *r)
+{
+  size_t len;
+  (void) alk_rd_bytes(r, COOKIE);
+  (void) alk_rd_str(r, &len);
+  const uint8_t *list = alk_rd_str(r, &len);
+  if (list == NULL) return; /* libssh says what it thinks of that */
+  char *theirs = alk_alloc(len + 1);
+  memcpy(theirs, list, len);
+  const char *first = s->base.server ? theirs : s->hostkeys;
+  const char *other = s->base.server ? s->hostkeys : theirs;
+  options_agreed(first, other, s->hostkey, sizeof s->hostkey);
+  alk_free(theirs);
+}
 
 static void check_packet_size(session_t *s, uint32_t size)
 {
@@ -45,6 +65,24 @@ static channel_t *opening(session_t *s, uint32_t id)
   return c;
 }
 
+/* A peer's words: printable only. */
+static void put_words(char *out, size_t cap, const uint8_t *text, size_t len)
+{
+  if (len >= cap) len = cap - 1;
+  for (size_t i = 0; i < len; i++)
+    out[i] = text[i] >= ' ' && text[i] < 127 ? (char) text[i] : '?';
+  out[len] = '\0';
+}
+
+static void saw_disconnect(session_t *s, alk_rd_t *r)
+{
+  (void) alk_rd_u32(r); /* the reason: its words say more */
+  size_t len;
+  const uint8_t *text = alk_rd_str(r, &len);
+  s->disconnected = true;
+  put_words(s->last_words, sizeof s->last_words, text, text == NULL ? 0 : len);
+}
+
 static void saw_failure(session_t *s, alk_rd_t *r)
 {
   channel_t *c = opening(s, alk_rd_u32(r));
@@ -52,10 +90,8 @@ static void saw_failure(session_t *s, alk_rd_t *r)
   size_t len;
   const uint8_t *text = alk_rd_str(r, &len);
   if (c == NULL || c->refusal_reason != 0) return;
-  if (len > REFUSAL_MAX) len = REFUSAL_MAX;
-  c->refusal = alk_alloc(len + 1);
-  for (size_t i = 0; i < len; i++) /* a peer's words: printable only */
-    c->refusal[i] = text[i] >= ' ' && text[i] < 127 ? (char) text[i] : '?';
+  c->refusal = alk_alloc(REFUSAL_MAX + 1);
+  put_words(c->refusal, REFUSAL_MAX + 1, text, text == NULL ? 0 : len);
   c->refusal_reason = reason != 0 && reason <= ALK_OPEN_SHORTAGE
                         ? reason
                         : ALK_OPEN_CONNECT_FAILED;
@@ -67,7 +103,11 @@ static int observe(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)
   (void) ssh;
   session_t *s = user;
   alk_rd_t r = alk_rd(ssh_buffer_get(packet), ssh_buffer_get_len(packet));
-  if (type == CHANNEL_OPEN) {
+  if (type == DISCONNECT) {
+    saw_disconnect(s, &r);
+  } else if (type == KEXINIT) {
+    saw_kexinit(s, &r);
+  } else if (type == CHANNEL_OPEN) {
     (void) alk_rd_sub(&r);
     (void) alk_rd_u32(&r);
     (void) alk_rd_u32(&r);
@@ -89,9 +129,13 @@ static int observe(ssh_session ssh, uint8_t type, ssh_buffer packet, void *user)
 
 void observer_attach(session_t *s)
 {
-  static ssh_packet_callback table[] = {observe, observe, observe, observe};
-  s->observer.start = CHANNEL_OPEN;
-  s->observer.n_callbacks = CHANNEL_WINDOW_ADJUST - CHANNEL_OPEN + 1;
+  static ssh_packet_callback table[] = {
+    [DISCONNECT] = observe,           [KEXINIT] = observe,
+    [CHANNEL_OPEN] = observe,         [CHANNEL_OPEN_CONFIRMATION] = observe,
+    [CHANNEL_OPEN_FAILURE] = observe, [CHANNEL_WINDOW_ADJUST] = observe,
+  };
+  s->observer.start = 0;
+  s->observer.n_callbacks = sizeof table / sizeof *table;
   s->observer.callbacks = table;
   s->observer.user = s;
   ssh_packet_set_callbacks(s->ssh, &s->observer);

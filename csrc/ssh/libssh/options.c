@@ -55,6 +55,21 @@ static bool on_list(const char *list, const char *name, size_t len)
   return false;
 }
 
+void options_agreed(const char *first, const char *other, char *out, size_t cap)
+{
+  out[0] = '\0';
+  for (const char *p = first;; p++) {
+    size_t len = strcspn(p, ",");
+    if (len > 0 && len < cap && on_list(other, p, len)) {
+      memcpy(out, p, len);
+      out[len] = '\0';
+      return;
+    }
+    p += len;
+    if (*p == '\0') return;
+  }
+}
+
 /* Lists narrow what is offered and never widen it. */
 static const char *narrow(const char *what, const char *wanted,
                           const char *offered, alk_err_t *err)
@@ -87,6 +102,40 @@ static bool choose(const alk_session_opts_t *o, lists_t *out, alk_err_t *err)
   out->hostkeys =
     narrow("host key algorithms", o->hostkey_algorithms, HOSTKEYS, err);
   return out->hostkeys != NULL;
+}
+
+static bool has_key(const alk_session_opts_t *o, const char *name, size_t len)
+{
+  for (size_t i = 0; i < o->hostkeys_len; i++) {
+    const char *type = alk_key_type(o->hostkeys[i]);
+    if (strcmp(type, "ssh-rsa") == 0) type = "rsa-sha2-512,rsa-sha2-256";
+    if (on_list(type, name, len)) return true;
+  }
+  return false;
+}
+
+static void keep_hostkey(session_t *s, const char *name, size_t len)
+{
+  size_t used = strlen(s->hostkeys);
+  CHECK(used + len + 2 <= sizeof s->hostkeys); /* all of HOSTKEYS fits, once */
+  if (used > 0) s->hostkeys[used++] = ',';
+  memcpy(s->hostkeys + used, name, len);
+  s->hostkeys[used + len] = '\0';
+}
+
+/* Which of the host key algorithms stand in our KEXINIT: libssh does not tell
+ * later which it was. A server has no key for some. */
+static void keep_hostkeys(session_t *s, const alk_session_opts_t *o,
+                          const char *list)
+{
+  for (const char *p = list;; p++) {
+    size_t len = strcspn(p, ",");
+    if (!on_list(s->hostkeys, p, len) &&
+        (!s->base.server || has_key(o, p, len)))
+      keep_hostkey(s, p, len);
+    p += len;
+    if (*p == '\0') return;
+  }
 }
 
 typedef struct {
@@ -132,6 +181,7 @@ bool options_client(session_t *s, const alk_session_opts_t *opts,
   int rsa = ALK_RSA_MIN_BITS;
   socket_t fd = WIRE_FD;
   if (!choose(opts, &l, err)) return false;
+  keep_hostkeys(s, opts, l.hostkeys);
   const setting_t set[] = {
     {SSH_OPTIONS_USER, opts->user},
     {SSH_OPTIONS_FD, &fd},
@@ -168,6 +218,7 @@ bool options_bind(session_t *s, const alk_session_opts_t *opts, alk_err_t *err)
 {
   lists_t l;
   if (!choose(opts, &l, err)) return false;
+  keep_hostkeys(s, opts, l.hostkeys);
   s->bind = ssh_bind_new();
   CHECK(s->bind != NULL);
   bool no = false;

@@ -41,6 +41,9 @@ void session_fail(session_t *s, alk_code_t code, const char *fmt, ...)
   va_start(ap, fmt);
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
+  /* libssh quotes the peer. */
+  for (char *p = text; *p != '\0'; p++)
+    if (*p < ' ' || *p > '~') *p = '?';
   alk_fail(&err, code, 0, "%s", text);
   alk_session_fail(&s->base, &err);
 }
@@ -48,6 +51,10 @@ void session_fail(session_t *s, alk_code_t code, const char *fmt, ...)
 void session_fail_ssh(session_t *s, alk_code_t code, const char *what)
 {
   const char *why = ssh_get_error(s->ssh);
+  if (s->disconnected) {
+    session_fail(s, code, "%s: the peer disconnected: %s", what, s->last_words);
+    return;
+  }
   /* The transport's end is the session's; its own error, if it has one, is
    * the better story and replaces this when it has closed. */
   if (strstr(why, "Socket error") != NULL) code = ALK_E_LOST;
@@ -59,14 +66,8 @@ bool session_is_dead(session_t *s)
   if ((ssh_get_status(s->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)) == 0 &&
       ssh_is_connected(s->ssh))
     return false;
-  /* A disconnect message in good order is a clean end, as is an end of the
-   * transport once the session was ready; else something went wrong. */
-  const char *why = ssh_get_disconnect_message(s->ssh);
-  if (why != NULL && s->state == &state_ready)
-    session_fail(s, ALK_E_LOST, "the peer disconnected: %s", why);
-  else
-    session_fail_ssh(s, s->state == &state_ready ? ALK_E_LOST : ALK_E_PROTO,
-                     "SSH session");
+  alk_code_t code = s->state == &state_ready ? ALK_E_LOST : ALK_E_PROTO;
+  session_fail_ssh(s, code, "SSH session");
   return true;
 }
 
@@ -108,6 +109,15 @@ void session_answered(session_t *s)
   session_wake(s);
 }
 
+/* Replies and window adjustments wait in libssh for a poll that says they can
+ * leave. */
+void session_push(session_t *s)
+{
+  while (!s->full && !session_failed(s) &&
+         (ssh_get_status(s->ssh) & SSH_WRITE_PENDING))
+    if (ssh_blocking_flush(s->ssh, 0) == SSH_ERROR) break;
+}
+
 static void send_keepalive(session_t *s)
 {
   s->keepalive_wanted = false;
@@ -142,7 +152,12 @@ static void let_go(session_t *s)
   s->auth_msg = NULL;
   ssh_key_free(s->login_key);
   s->login_key = NULL;
-  if (s->state == &state_ready && !session_failed(s)) ssh_disconnect(s->ssh);
+  if (s->state == &state_ready && !session_failed(s)) {
+    /* Right behind another packet libssh would wait for a poll, and then be
+     * freed. The wire takes everything. */
+    ssh_set_fd_towrite(s->ssh);
+    ssh_disconnect(s->ssh);
+  }
   ssh_free(s->ssh);
   s->ssh = NULL;
   if (s->bind != NULL) ssh_bind_free(s->bind);
@@ -195,23 +210,15 @@ static void closing_step(session_t *s)
   finish_when_idle(s);
 }
 
-/* Replies and window adjustments wait in libssh for a poll that says they can
- * leave. */
-static void flush(session_t *s)
-{
-  while (!s->full && !session_failed(s) &&
-         (ssh_get_status(s->ssh) & SSH_WRITE_PENDING))
-    if (ssh_blocking_flush(s->ssh, 0) == SSH_ERROR) break;
-  wire_flush_later(s);
-}
-
 static void run_step(session_t *s)
 {
   /* Handshake steps read as they like; there are no channels yet. */
   s->reading = s->state != &state_ready;
   s->state->step(s);
   s->reading = false;
-  if (s->ssh != NULL) flush(s);
+  if (s->ssh == NULL) return;
+  session_push(s);
+  wire_flush_later(s);
 }
 
 void session_pump(session_t *s)
@@ -296,6 +303,12 @@ static void session_free(alk_session_t *base)
   alk_free(s);
 }
 
+static void session_ref(alk_session_t *base, bool keeps)
+{
+  session_t *s = self(base);
+  if (s->transport != NULL) alk_stream_ref(s->transport, keeps);
+}
+
 static void session_keepalive(alk_session_t *base)
 {
   self(base)->keepalive_wanted = true;
@@ -320,7 +333,7 @@ static void session_info(const alk_session_t *base, alk_session_info_t *out)
        base->server ? ssh_get_clientbanner(s->ssh)
                     : ssh_get_serverbanner(s->ssh));
   copy(out->kex, sizeof out->kex, ssh_get_kex_algo(s->ssh));
-  copy(out->hostkey, sizeof out->hostkey, s->hostkey_type);
+  copy(out->hostkey, sizeof out->hostkey, s->hostkey);
   copy(out->cipher_in, sizeof out->cipher_in, ssh_get_cipher_in(s->ssh));
   copy(out->cipher_out, sizeof out->cipher_out, ssh_get_cipher_out(s->ssh));
   copy(out->mac_in, sizeof out->mac_in, ssh_get_hmac_in(s->ssh));
@@ -341,6 +354,7 @@ const alk_engine_t alk_libssh_engine = {
   .trust = client_trust,
   .login = client_login,
   .admit = server_admit,
+  .ref = session_ref,
   .keepalive = session_keepalive,
   .received = session_received,
   .info = session_info,

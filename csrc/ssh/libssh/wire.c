@@ -104,7 +104,7 @@ ssize_t __wrap_send(int fd, const void *buf, size_t len, int flags)
     return -1;
   }
   alk_buf_add(&current->out, buf, len);
-  if (!current->reading) current->hasty = true;
+  if (!current->reading && !current->idle_words) current->hasty = true;
   if (alk_buf_size(&current->out) >= WIRE_BATCH) wire_flush(current);
   return (ssize_t) len;
 }
@@ -142,16 +142,16 @@ static void on_patience(uv_timer_t *t)
   wire_flush(t->data);
 }
 
-/* libssh answers a channel's first bytes with a window adjustment, for which
- * nobody waits. Sent alone it would wake the peer for nothing, on every
- * connection; so it travels with what comes next, or leaves after a moment. */
+/* libssh answers a channel's first bytes with a window adjustment, and its
+ * last, a CLOSE, with one of its own: for neither does anybody wait. Sent alone
+ * each would wake the peer for nothing, on every connection; so they travel
+ * with what comes next, or leave after a moment. */
 void wire_flush_later(session_t *s)
 {
-  bool waits = uv_is_active((uv_handle_t *) &s->patience);
-  if (s->hasty || waits || alk_buf_size(&s->out) > WIRE_PATIENT ||
-      s->state != &state_ready)
+  size_t len = alk_buf_size(&s->out);
+  if (s->hasty || len > WIRE_PATIENT || s->state != &state_ready)
     wire_flush(s);
-  else if (alk_buf_size(&s->out) > 0)
+  else if (len > 0 && !uv_is_active((uv_handle_t *) &s->patience))
     CHECK(uv_timer_start(&s->patience, on_patience, PATIENCE_MS, 0) == 0);
 }
 
