@@ -124,7 +124,7 @@ static EVP_PKEY *generate(const alk_key_kind_t *kind)
 static bool put_half(const BIGNUM *n, size_t field_len, alk_buf_t *out)
 {
   uint8_t bytes[FIELD_MAX];
-  if (BN_bn2binpad(n, bytes, (int) field_len) < 0) return false;
+  if (BN_bn2binpad(n, bytes, (int) field_len) != (int) field_len) return false;
   alk_buf_mpint(out, bytes, field_len);
   return true;
 }

@@ -603,6 +603,21 @@ static void test_counts(void **state)
   fake_free(f);
 }
 
+static void test_queries(void **state)
+{
+  (void) state;
+  fake_t *f = server();
+  f->answer = -1;
+  for (int i = 0; i < AUTH_QUERIES_MAX; i++) {
+    hear(f, offer("ssh-ed25519", plain));
+    assert_int_equal(f->sent_len, 1);
+    fake_forget_sent(f);
+  }
+  hear(f, offer("ssh-ed25519", plain));
+  ended(f, BYE_NO_MORE_AUTH, ALK_E_AUTH);
+  fake_free(f);
+}
+
 static void test_services(void **state)
 {
   (void) state;
@@ -786,6 +801,7 @@ int main(void)
     cmocka_unit_test(test_blobs),
     cmocka_unit_test(test_methods),
     cmocka_unit_test(test_counts),
+    cmocka_unit_test(test_queries),
     cmocka_unit_test(test_services),
     cmocka_unit_test(test_user_stays),
     cmocka_unit_test(test_user_names),

@@ -568,6 +568,60 @@ static void nothing_accepted_is_lost(void **state)
   both_free(b);
 }
 
+/* A peeking owner: gives all but the first byte back, each time. */
+static void peek(rec_t *r, char ev)
+{
+  memset(r->log, 0, sizeof r->log);
+  if (ev != 'd') return;
+  size_t more = alk_buf_size(&r->data) - (size_t) r->count - 1;
+  r->count++;
+  r->data.len -= more;
+  uint8_t *rest = r->data.p + r->data.len; /* still there */
+  alk_stream_unread(r->s, (const char *) rest, more);
+}
+
+static void what_was_unread_comes_first(void **state)
+{
+  both_t *b = both_ready(*state, (alk_session_opts_t){0});
+  rec_t r = {0};
+  rec_t *at = open_one(b, &r);
+  size_t sent = 0, total = 2000;
+  at->then = peek;
+  while (sent < total) { /* more comes while the rest is unread */
+    size_t next = sent + 100;
+    pour(&r, &sent, next);
+    turns(b->e, 3);
+  }
+  alk_stream_end(r.s);
+  RUN_UNTIL(b->e, at->ends == 1);
+  assert_poured(at, total);
+  at->then = NULL;
+  alk_stream_close(r.s);
+  RUN_UNTIL(b->e, r.closes == 1 && at->closes == 1);
+  rec_free(&r);
+  both_close(b);
+}
+
+/* What came before may be a part, and nobody may take it for the whole. libssh
+ * cannot close without an end, so its peers are told less. */
+static void a_close_without_an_end_is_a_reset(void **state)
+{
+  both_t *b = both_ready(*state, (alk_session_opts_t){0});
+  const pair_t *pair = b->e->arg;
+  bool tells = strcmp(pair->server, "libssh") != 0;
+  rec_t r = {0};
+  rec_t *at = open_one(b, &r);
+  alk_stream_write(at->s, "a part", 6);
+  RUN_UNTIL(b->e, alk_buf_size(&r.data) == 6);
+  alk_stream_close(at->s);
+  RUN_UNTIL(b->e, at->closes == 1 && r.closes == 1);
+  assert_int_equal(r.ends, !tells);
+  assert_int_equal(r.failed, tells);
+  if (tells) assert_int_equal(r.err.sys, UV_ECONNRESET);
+  rec_free(&r);
+  both_close(b);
+}
+
 static alk_session_t *leaving;
 
 static void leave(rec_t *r, char ev)
@@ -716,6 +770,8 @@ static void close_at_every_step(void **state)
     TEST_OF("channel limit", the_channel_limit_holds, pair),                  \
     TEST_OF("paused reader", a_paused_reader_holds_its_writer, pair),         \
     TEST_OF("nothing is lost", nothing_accepted_is_lost, pair),               \
+    TEST_OF("unread first", what_was_unread_comes_first, pair),               \
+    TEST_OF("close without end", a_close_without_an_end_is_a_reset, pair),    \
     TEST_OF("end outruns disconnect", an_end_outruns_the_disconnect, pair),   \
     TEST_OF("unanswered opens", unanswered_opens_end_with_the_session, pair), \
     TEST_OF("abandoned open", an_abandoned_open_is_closed_when_answered,      \

@@ -13,6 +13,7 @@
 enum {
   AUTH_USER_MAX = 256,
   AUTH_KEYS_MAX = 20,   /* offers of keys, queries included */
+  AUTH_QUERIES_MAX = 15, /* of those: they tell which keys exist */
   AUTH_OTHERS_MAX = 10, /* requests of methods that do not exist here */
   AUTH_BANNERS_MAX = 16,
   AUTH_SIG_ALGS_MAX = 4096
@@ -34,7 +35,7 @@ struct auth {
   auth_step_t step;
   char *user; /* client: ours; server: theirs, from the first request on */
   bool user_is_bad; /* server: the first request's name was none */
-  unsigned keys, others, banners;
+  unsigned keys, queries, others, banners;
   alk_buf_t pk_ok; /* server, AUTH_QUERIED: the answer that a yes sends */
   char *sig_algs;  /* client: what the server takes; NULL: it did not say */
 };

@@ -172,6 +172,7 @@ bool auth_on_request(session_t *s, alk_rd_t *r)
   if (++a->keys > AUTH_KEYS_MAX) return too_many(s);
   claim_t c = {0};
   if (!read_claim(r, start, &c)) return false;
+  if (!c.is_signed && ++a->queries > AUTH_QUERIES_MAX) return too_many(s);
   take_claim(s, &c);
   return true;
 }

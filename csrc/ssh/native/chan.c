@@ -10,11 +10,18 @@
  * for channels on the dirty list: on_open, what waited, on_end, on_drain; then
  * CLOSE is said and on_close told. The peer's CLOSE is answered at once, and
  * what it did not take is dropped; what came before it is delivered first. */
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ssh/native/conn.h"
+
+struct piece {
+  piece_t *next;
+  size_t len, cap;
+  uint8_t bytes[];
+};
 
 session_t *chan_session(const chan_t *c)
 {
@@ -72,6 +79,8 @@ static size_t send_data(chan_t *c, const uint8_t *p, size_t len)
     c->peer_left -= (uint32_t) n;
     packet_send(s, head, sizeof head, p + sent, n);
     sent += n;
+    /* A relay may write megabytes before the session's task runs. */
+    transport_consider_rekey(s);
   }
   return sent;
 }
@@ -84,6 +93,47 @@ static void keep_out(chan_t *c, const uint8_t *p, size_t len)
     n->spare = (alk_buf_t){0};
   }
   alk_buf_add(&c->out, p, len);
+}
+
+/* Pieces double up to the limit, so that bytes which come one by one cost
+ * little more than themselves. Not zeroed and never moved: a window's worth of
+ * bulk waits here whenever the reader is slower than the peer. */
+static piece_t *add_piece(chan_t *c, size_t len)
+{
+  piece_t *last = c->in_last;
+  size_t cap = last == NULL ? PIECE_MIN : last->cap * 2;
+  if (cap < len) cap = len;
+  if (cap > PIECE_MAX) cap = PIECE_MAX;
+  piece_t *p = alk_realloc(NULL, sizeof *p + cap);
+  *p = (piece_t){.cap = cap};
+  if (last == NULL)
+    c->in = p;
+  else
+    last->next = p;
+  c->in_last = p;
+  return p;
+}
+
+static void keep_in(chan_t *c, const uint8_t *p, size_t len)
+{
+  while (len > 0) {
+    piece_t *last = c->in_last;
+    if (last == NULL || last->len == last->cap) last = add_piece(c, len);
+    size_t n = last->cap - last->len;
+    if (n > len) n = len;
+    memcpy(last->bytes + last->len, p, n);
+    last->len += n;
+    p += n;
+    len -= n;
+  }
+}
+
+static piece_t *take_piece(chan_t *c)
+{
+  piece_t *first = c->in;
+  c->in = first->next;
+  if (c->in == NULL) c->in_last = NULL;
+  return first;
 }
 
 /* Idle channels hold no memory; the next that has to wait takes this. */
@@ -101,7 +151,7 @@ static void chan_resume(alk_stream_t *s)
 {
   chan_t *c = chan_of(s);
   c->flowing = true;
-  if (alk_buf_size(&c->in) > 0 || c->got_eof || c->got_close) conn_mark(c);
+  if (c->in != NULL || c->got_eof || c->got_close) conn_mark(c);
 }
 
 static void chan_pause(alk_stream_t *s)
@@ -139,7 +189,8 @@ static void chan_close(alk_stream_t *s)
 static void chan_free(alk_stream_t *s)
 {
   chan_t *c = chan_of(s);
-  alk_buf_free(&c->in);
+  while (c->in != NULL)
+    alk_free(take_piece(c));
   alk_buf_free(&c->out);
   alk_free(c);
 }
@@ -197,23 +248,29 @@ static void tell_open(chan_t *c)
   alk_emit_open(chan_stream(c));
 }
 
-/* What waited, then the end, then the close. */
-static void pull(chan_t *c)
+/* What waited, but no more than so many pieces; then the end, then the close.
+ */
+static void pull(chan_t *c, unsigned pieces)
 {
   alk_stream_t *s = chan_stream(c);
   if (is(c, ALK_S_CLOSING)) return;
-  while (c->flowing && alk_buf_size(&c->in) > 0) {
-    size_t n = alk_buf_size(&c->in);
-    if (n > PIECE) n = PIECE;
-    alk_emit_data(s, (const char *) alk_buf_head(&c->in), n);
-    alk_buf_consume(&c->in, n);
-    ate(c, n);
+  for (; c->flowing && c->in != NULL && pieces > 0; pieces--) {
+    piece_t *p = take_piece(c);
+    alk_emit_data(s, (const char *) p->bytes, p->len);
+    ate(c, p->len);
+    alk_free(p);
   }
-  if (alk_buf_size(&c->in) > 0) return;
-  alk_buf_free(&c->in);
+  if (c->in != NULL) {
+    if (c->flowing) conn_mark(c);
+    return;
+  }
   if (c->got_eof) alk_emit_end(s);
   bool told = s->prefix == NULL && (!c->got_eof || is(c, ALK_S_GOT_END));
-  if (c->got_close && told) alk_stream_close(s);
+  if (!c->got_close || !told) return;
+  if (c->got_eof)
+    alk_stream_close(s);
+  else /* what came may be a part: nobody may take it for the whole */
+    alk_stream_fail_sys(s, UV_ECONNRESET, "the peer closed without an end");
 }
 
 static void say_close(chan_t *c)
@@ -287,7 +344,7 @@ void chan_serve(chan_t *c)
     alk_buf_free(&c->out); /* nobody will take it */
     say_close(c);
   }
-  pull(c);
+  pull(c, PIECES_A_TURN);
   if (!is(c, ALK_S_CLOSING)) {
     give_back(c);
     tell_drain(c);
@@ -303,8 +360,8 @@ void chan_last_words(chan_t *c)
 {
   if (c->state != CHAN_OPEN || is(c, ALK_S_CLOSING)) return;
   tell_open(c);
-  pull(c);
-  if (c->got_eof && alk_buf_size(&c->in) == 0 && is(c, ALK_S_FLUSHED))
+  pull(c, UINT_MAX); /* there is no other turn */
+  if (c->got_eof && c->in == NULL && is(c, ALK_S_FLUSHED))
     alk_stream_close(chan_stream(c));
 }
 
@@ -363,11 +420,11 @@ bool conn_take_data(session_t *s, const uint8_t *payload, size_t len,
 void conn_deliver(chan_t *c, const uint8_t *data, size_t len)
 {
   if (is(c, ALK_S_CLOSING)) return;
-  if (c->flowing && alk_buf_size(&c->in) == 0) {
+  if (c->flowing && c->in == NULL) {
     alk_emit_data(chan_stream(c), (const char *) data, len);
     ate(c, len);
   } else {
-    alk_buf_add(&c->in, data, len);
+    keep_in(c, data, len);
   }
 }
 
@@ -396,10 +453,23 @@ bool conn_on_extended_data(session_t *s, alk_rd_t *r)
   return true;
 }
 
+/* Whether the number is of a channel that the peer has closed, for all that we
+ * know. */
+static bool has_been_closed(conn_t *n, uint32_t id)
+{
+  slot_t *slot = conn_slot(n, id);
+  if (slot == NULL) return id < n->slots_len;
+  return slot->kind == SLOT_CHAN && slot->chan->got_close;
+}
+
+/* A peer that reads on after its CLOSE (npm ssh2 1.17) may say so, against
+ * RFC 4254 §5.3: a window that nobody needs does no harm, and the end of the
+ * session would take its other channels down. */
 bool conn_on_window_adjust(session_t *s, alk_rd_t *r)
 {
   uint32_t id = alk_rd_u32(r), more = alk_rd_u32(r);
   if (!alk_rd_done(r)) return false;
+  if (has_been_closed(s->conn, id)) return true;
   slot_t *slot = open_slot(s, id, "a window");
   if (slot == NULL || slot->kind == SLOT_GHOST) return true;
   chan_t *c = slot->chan;

@@ -223,9 +223,12 @@ size_t cipher_sealed_len(const cipher_t *c, size_t payload_len)
 
 /* sealing and opening */
 
+/* What OpenSSL has to say about it does not stay: its queue of errors belongs
+ * to the whole thread. A mark for every packet would cost the good ones. */
 static bool fail(cipher_t *c)
 {
   if (c != NULL) c->failed = true;
+  ERR_clear_error();
   return false;
 }
 

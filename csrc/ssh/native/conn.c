@@ -106,16 +106,26 @@ uint64_t conn_room(const conn_t *n)
   return n->promised < n->memory_max ? n->memory_max - n->promised : 0;
 }
 
+/* Numbers are used again in the order in which they became free, so that what a
+ * sloppy peer says late of a closed channel seldom meets a new one. */
+static void add_free(conn_t *n, uint32_t id)
+{
+  n->slots[id] = (slot_t){.kind = SLOT_FREE, .left = NO_ID};
+  if (n->first_free == NO_ID)
+    n->first_free = id;
+  else
+    n->slots[n->last_free].left = id;
+  n->last_free = id;
+}
+
 /* The table: grows by doubling, to at most twice the limit, because ghosts have
  * a limit of their own. */
 static void grow_table(conn_t *n)
 {
   uint32_t len = n->slots_len == 0 ? 8 : n->slots_len * 2;
   n->slots = alk_realloc(n->slots, len * sizeof *n->slots);
-  for (uint32_t i = len; i > n->slots_len; i--) {
-    n->slots[i - 1] = (slot_t){.kind = SLOT_FREE, .left = n->first_free};
-    n->first_free = i - 1;
-  }
+  for (uint32_t i = n->slots_len; i < len; i++)
+    add_free(n, i);
   n->slots_len = len;
 }
 
@@ -143,8 +153,7 @@ void conn_release(conn_t *n, uint32_t id)
     n->ghosts--;
   else
     n->busy--;
-  *slot = (slot_t){.kind = SLOT_FREE, .left = n->first_free};
-  n->first_free = id;
+  add_free(n, id);
 }
 
 static void make_ghost(conn_t *n, slot_t *slot, uint32_t left)
@@ -556,16 +565,16 @@ conn_t *conn_new(session_t *s, const alk_session_opts_t *opts)
   return n;
 }
 
-void conn_free(conn_t *n)
+void conn_free(conn_t *c)
 {
-  if (n == NULL) return;
-  request_free_all(n);
-  drop_table(n);
-  alk_buf_free(&n->spare);
-  alk_free(n);
+  if (c == NULL) return;
+  request_free_all(c);
+  drop_table(c);
+  alk_buf_free(&c->spare);
+  alk_free(c);
 }
 
-bool conn_is_empty(const conn_t *n)
+bool conn_is_empty(const conn_t *c)
 {
-  return n->streams == 0;
+  return c->streams == 0;
 }

@@ -24,9 +24,11 @@ enum {
   WORDS_MAX = 120,      /* of the peer's, in a refusal */
   PEER_PACKET_MIN = 64, /* RFC 4254 §5.1 names no minimum; bytes cost 9 each */
   TURN = 64 * 1024,     /* a channel's turn at sending, in bytes */
-  PIECE = 128 * 1024,   /* what waited is delivered in pieces of this */
-  REQUESTS_MAX = 128,   /* of the peer's, not answered yet */
-  KEEPALIVES_MAX = 8    /* of ours, not answered yet */
+  PIECE_MIN = 1024,     /* what waits is held, and delivered, in pieces of */
+  PIECE_MAX = 64 * 1024, /* this many bytes, */
+  PIECES_A_TURN = 4,     /* so many of a channel before others have a turn */
+  REQUESTS_MAX = 128,    /* of the peer's, not answered yet */
+  KEEPALIVES_MAX = 8     /* of ours, not answered yet */
 };
 #define NO_ID UINT32_MAX
 
@@ -40,6 +42,9 @@ typedef struct {
   size_t len;
 } list_t;
 
+/* Bytes that came while nobody read. */
+typedef struct piece piece_t;
+
 struct chan {
   alk_channel_t base; /* first */
   enum { CHAN_UNKNOWN, CHAN_ASKED, CHAN_OPENING, CHAN_OPEN } state;
@@ -47,11 +52,11 @@ struct chan {
   uint32_t peer_left;   /* what the peer's window takes */
   uint32_t peer_packet; /* the most data that it takes in one packet */
   window_t window;
-  alk_buf_t in;         /* came while nobody read */
-  alk_buf_t out;        /* written and not sent */
-  ring_t dirty, writer; /* of the two lists */
-  bool open_owed;       /* on_open is to be told */
-  bool flowing;         /* the owner reads, and nothing is unread before */
+  piece_t *in, *in_last; /* came while nobody read */
+  alk_buf_t out;         /* written and not sent */
+  ring_t dirty, writer;  /* of the two lists */
+  bool open_owed;        /* on_open is to be told */
+  bool flowing;          /* the owner reads, and nothing is unread before */
   bool got_eof, got_close, eof_sent, close_sent;
 };
 
@@ -73,7 +78,8 @@ typedef struct grant grant_t;
 struct conn {
   session_t *s;
   slot_t *slots;
-  uint32_t slots_len, first_free; /* NO_ID: none is free */
+  uint32_t slots_len;
+  uint32_t first_free, last_free; /* NO_ID: none is free */
   uint32_t max, busy, ghosts;     /* busy: chans and abandoned ones */
   size_t streams;                 /* not gone yet, with or without a slot */
   uint32_t window_max;

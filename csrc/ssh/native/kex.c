@@ -143,11 +143,12 @@ static bool add_secret(EVP_MD_CTX *ctx, const kex_t *k)
 static bool end(EVP_MD_CTX *ctx, uint8_t hash[KEX_HASH_MAX], size_t *len)
 {
   unsigned n = 0;
-  if (EVP_MD_CTX_get_size(ctx) > KEX_HASH_MAX ||
+  int size = EVP_MD_CTX_get_size(ctx);
+  if (size <= 0 || size > KEX_HASH_MAX ||
       EVP_DigestFinal_ex(ctx, hash, &n) != 1)
     return false;
   *len = n;
-  return n > 0;
+  return n == (unsigned) size;
 }
 
 bool kex_exchange_hash(const kex_t *k, const kex_transcript_t *t,

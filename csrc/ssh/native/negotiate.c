@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/rand.h>
 
 #include "core/mem.h"
@@ -164,7 +165,10 @@ bool negotiate_offer(transport_t *t, bool server,
 bool negotiate_init(const transport_t *t, bool server, alk_buf_t *out)
 {
   uint8_t cookie[COOKIE];
-  if (RAND_bytes(cookie, COOKIE) != 1) return false;
+  ERR_set_mark();
+  bool ok = RAND_bytes(cookie, COOKIE) == 1;
+  ERR_pop_to_mark();
+  if (!ok) return false;
   char kex[LIST_MAX + 128];
   snprintf(kex, sizeof kex, "%s,%s", t->offer.kex,
            server ? STRICT_SERVER : EXT_INFO "," STRICT_CLIENT);
@@ -224,6 +228,14 @@ static bool nothing_in_common(session_t *s, const char *what, list_t theirs)
   return true; /* well-formed, and over */
 }
 
+/* It was there when it was offered: OpenSSL has no memory, or the like. */
+static bool is_gone(session_t *s, const char *name)
+{
+  native_bye(s, BYE_KEX, ALK_E_CRYPTO, "%s cannot be had from OpenSSL any more",
+             name);
+  return false;
+}
+
 /* The cipher of one direction, and its MAC if it needs one. */
 static bool agree_cipher(session_t *s, list_t ciphers, list_t macs,
                          const cipher_info_t **cipher, const mac_info_t **mac)
@@ -237,13 +249,14 @@ static bool agree_cipher(session_t *s, list_t ciphers, list_t macs,
     return false;
   }
   *cipher = cipher_find(name);
+  if (*cipher == NULL) return is_gone(s, name);
   if ((*cipher)->aead) return true;
   if (!choose(s->base.server, macs, o->macs, name)) {
     nothing_in_common(s, "MAC", macs);
     return false;
   }
   *mac = cipher_find_mac(name);
-  return true;
+  return *mac != NULL || is_gone(s, name);
 }
 
 static bool agree_ciphers(session_t *s, agreed_t *a, const list_t *lists)
@@ -279,6 +292,7 @@ bool negotiate_agree(session_t *s, transport_t *t, alk_rd_t r)
     if (!has(lists[i].p, lists[i].len, "none"))
       return nothing_in_common(s, "compression", lists[i]);
   a->method = kex_find(a->kex);
+  if (a->method == NULL) return !is_gone(s, a->kex); /* well-formed, and over */
   a->hostkey = sig_alg_find((const uint8_t *) hostkey, strlen(hostkey));
   a->skip_guess = guesses && !(same_first(lists[0], t->offer.kex) &&
                                same_first(lists[1], t->offer.hostkeys));

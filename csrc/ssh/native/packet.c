@@ -151,7 +151,6 @@ void packet_resume(session_t *s)
   /* The handlers may not touch s->in: it is ours until they are done. */
   size_t used = open_all(s, alk_buf_head(&s->in), alk_buf_size(&s->in));
   alk_buf_consume(&s->in, used);
-  if (alk_buf_size(&s->in) == 0) alk_buf_free(&s->in);
 }
 
 void packet_feed(session_t *s, const uint8_t *p, size_t len)
@@ -206,6 +205,8 @@ void packet_flush(session_t *s)
     s->full = true;
   alk_buf_consume(&s->out, len);
   s->small_flushes = len > OUT_KEEP ? 0 : s->small_flushes + 1;
-  if (s->out.cap > OUT_KEEP && s->small_flushes >= OUT_IDLE)
-    alk_buf_free(&s->out);
+  if (s->small_flushes < OUT_IDLE) return;
+  if (s->out.cap > OUT_KEEP) alk_buf_free(&s->out);
+  /* During packet_resume there are bytes in it. */
+  if (s->in.cap > OUT_KEEP && alk_buf_size(&s->in) == 0) alk_buf_free(&s->in);
 }

@@ -95,13 +95,13 @@ static request_t *queue_request(session_t *s, bool wants_reply)
   return r;
 }
 
-void conn_answer(alk_request_t *base, bool yes, uint16_t port)
+void conn_answer(alk_request_t *r, bool yes, uint16_t port)
 {
-  request_t *r = (request_t *) (void *) base;
-  r->answered = true;
-  r->yes = yes;
-  r->port = port;
-  flush_replies((session_t *) (void *) base->session);
+  request_t *q = (request_t *) (void *) r;
+  q->answered = true;
+  q->yes = yes;
+  q->port = port;
+  flush_replies((session_t *) (void *) r->session);
 }
 
 static void refuse(session_t *s, bool wants_reply)

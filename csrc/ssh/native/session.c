@@ -174,10 +174,12 @@ static void run(session_t *s)
   if (!native_is_over(s) && s->ready_owed) tell_ready(s);
   if (!native_is_over(s) && !s->asking) packet_resume(s);
   if (!native_is_over(s) && s->ready_owed) tell_ready(s);
-  if (!native_is_over(s) && s->phase == PHASE_OPEN) conn_service(s);
+  if (!native_is_over(s)) conn_service(s);
   if (!native_is_over(s)) transport_consider_rekey(s);
   if (!native_is_over(s)) {
-    packet_flush(s);
+    /* What was done may lead to more in this turn (an end to a close): then
+     * all of it leaves in one write, the next time. */
+    if (!s->task.queued) packet_flush(s);
     if (!s->asking) alk_stream_resume(s->stream);
     return;
   }

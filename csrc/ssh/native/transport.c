@@ -178,10 +178,10 @@ bool transport_on_disconnect(session_t *s, alk_rd_t *r)
     text[i] = p[i] >= ' ' && p[i] <= '~' ? (char) p[i] : '?';
   text[n] = '\0';
   s->said_bye = true;
-  alk_code_t code = s->phase == PHASE_OPEN      ? ALK_E_LOST
-                    : s->phase >= PHASE_SERVICE ? ALK_E_AUTH
-                    : reason == BYE_KEX         ? ALK_E_KEX
-                                                : ALK_E_PROTO;
+  alk_code_t code = s->phase == PHASE_OPEN   ? ALK_E_LOST
+                    : s->phase == PHASE_AUTH ? ALK_E_AUTH
+                    : reason == BYE_KEX      ? ALK_E_KEX
+                                             : ALK_E_PROTO;
   native_fail(s, code, "the peer disconnected: %s",
               n > 0 ? text : "no reason given");
   return true;
