@@ -39,17 +39,17 @@ export interface CommonOptions {
   /** New keys after so many bytes, 1024 to 2^30. **Default:** the engine's. */
   rekeyBytes?: number
   /** New keys after so many seconds. **Default:** `3600`. */
-  rekeySeconds?: number
+  rekeySeconds?: Seconds
   /** Largest window of a channel in bytes. The libssh engine has a fixed one. */
   windowMax?: number
   /** Channels at once in a session, 1 to 65536. **Default:** `1024`. */
   maxChannels?: number
   /** Seconds of silence after which the peer is asked for a sign of life; 0: never. **Default:** `15`. */
-  keepalive?: number
+  keepalive?: Seconds
   /** Questions without an answer until the session is lost. **Default:** `3`. */
   keepaliveMax?: number
   /** Seconds to connect: a client to its server, a server to a target. **Default:** `20`. */
-  connectTimeout?: number
+  connectTimeout?: Seconds
   /** **Default:** `false`: no log. */
   log?: false | LogOptions
   /** Aborts the start; rejects with `ERR_ALKNET_CANCELED`. */
@@ -81,9 +81,9 @@ export interface SessionOptions extends CommonOptions, SocksOptions {
   /** Trusts every host key: anybody can listen in. For tests only. **Default:** `false`. */
   dangerouslyAcceptAnyHostKey?: boolean
   /** Seconds for key exchange and login. **Default:** `30`. */
-  handshakeTimeout?: number
+  handshakeTimeout?: Seconds
   /** Seconds for the server to reach a target. **Default:** `30`. */
-  openTimeout?: number
+  openTimeout?: Seconds
   /** Local forwards: `'[bind:]port:host:hostport'`. */
   forward?: string | string[]
 }
@@ -93,6 +93,30 @@ export interface ConnectOptions extends SessionOptions {
   destination?: string
 }
 
+/** Seconds, or text like `'90s'`, `'5m'`, `'1h30m'`. */
+export type Seconds = number | string
+
+export type Transport = 'tcp' | 'tls' | 'iroh' | 'stream'
+
+export interface ForwardingRule {
+  action: 'allow' | 'deny'
+  /** `'db.internal:5432'`, `'*.example.com:*'`, `'10.0.0.0/8:80-90'`, `'private:443'`, `'unix:/run/*'`. */
+  target: string
+  /** Ids or scopes. **Default:** everyone. */
+  principals?: string | string[]
+  /** **Default:** all. */
+  transports?: Transport | Transport[]
+}
+
+export interface Forwarding {
+  /** What no rule matches. **Default:** `'allow'`. */
+  default?: 'allow' | 'deny'
+  /** In order: the first that matches decides. Text: `'allow|deny target [principals] [transports]'`. */
+  rules?: string | ForwardingRule | Array<string | ForwardingRule>
+  /** Where clients may listen, or `'none'`. **Default:** `'loopback:1024-65535'`. */
+  permitListen?: string | Omit<ForwardingRule, 'action'> | Array<string | Omit<ForwardingRule, 'action'>>
+}
+
 export interface ServeOptions extends CommonOptions {
   /** The server's private keys. */
   hostKey: PathOrBytes | PathOrBytes[]
@@ -100,16 +124,16 @@ export interface ServeOptions extends CommonOptions {
   authorizedKeys?: PathOrBytes | PathOrBytes[]
   /** `'addr:port'`, or several. Port 0 is any. **Default:** `'0.0.0.0:22'`. */
   listen?: string | string[]
-  /** Lifts the built-in deny: `'target:port'`; target an address, a network or a named set. */
-  allow?: string | string[]
+  /** What clients may reach, and where they may listen: docs/policy.md. */
+  forwarding?: Forwarding
   /** Connections of one address; 0: no limit. **Default:** `0`. */
   maxConnectionsPerIp?: number
   /** Keys that a connection may try or ask about. **Default:** `10`. */
   maxAuthAttempts?: number
   /** Connections not logged in; random early drop from half on; 0: no limit. **Default:** `100`. */
   maxUnauthenticated?: number
-  /** Seconds to log in. **Default:** `30`. */
-  loginGrace?: number
+  /** Time to log in. **Default:** `30`. */
+  loginGrace?: Seconds
   /** Sessions that are logged in; 0: no limit. **Default:** `0`. */
   maxSessions?: number
   /** Names that one session may have looked up at once. **Default:** `64`. */
@@ -138,11 +162,12 @@ export interface SessionInfo {
 }
 
 export interface Identity {
-  /** `SHA256:…` of the key. */
+  /** `SHA256:…` of the key, or a certificate's key id. */
   id: string
-  /** From `scopes=` in authorized_keys. */
+  /** From `scopes=` in authorized_keys, or a certificate. */
   scopes: string[]
-  resources: string[]
+  /** `{ kind: [name, …] }`; empty for keys and certificates. */
+  resources: Record<string, string[]>
 }
 
 export interface AuthInfo {
@@ -220,6 +245,12 @@ export class Server extends EventEmitter {
   readonly connections: number
   /** Resolves when everything is closed; never rejects. */
   readonly closed: Promise<void>
+  /**
+   * Takes over changed options and reads the keys again: all of it, or nothing
+   * and it rejects. A function gives all options; what it leaves out is the
+   * default again. Other options than keys, policy and limits need a new start.
+   */
+  reload (changes?: Partial<ServeOptions> | (() => ServeOptions | Promise<ServeOptions>)): Promise<void>
   /** Reads authorized_keys again; when that fails it rejects, and the old state stays. */
   reloadAuth (): Promise<void>
   /** Stops accepting, lets channels end for up to drainMs (**Default:** `0`), disconnects all. */
@@ -249,6 +280,8 @@ export class AlknetError extends Error {
   readonly reason?: number
   /** The option of an `ERR_ALKNET_OPTION`. */
   readonly option?: string
+  /** Which element of it, when it is a list. */
+  readonly index?: number
   /** Whether the same call may succeed later, unchanged. */
   readonly retryable: boolean
   /** What to do, for people. */
@@ -304,6 +337,50 @@ export function connect (options: ConnectOptions): Promise<Stream & { session: S
 
 /** Starts a server. Rejects with `ERR_ALKNET_OPTION`, `ERR_ALKNET_KEY`, or the system's code. */
 export function serve (options: ServeOptions): Promise<Server>
+
+/** What a configuration file says: docs/config.md. */
+export interface Config {
+  /** As `serve()` or `openSession()` take them; they are checked there. */
+  readonly options: Record<string, unknown>
+  /** `'file:line:column'` of an option, or null when it does not stand there. */
+  where (option: string, index?: number): string | null
+}
+
+/** Reads a configuration file. Rejects with `ERR_ALKNET_OPTION`: file, line and column. */
+export function readConfig (file: string, about?: { command?: 'serve' | 'connect', profile?: string }): Promise<Config>
+
+/** Checks all that `serve()` would, and reads the keys, but listens nowhere. */
+export function checkServe (options: ServeOptions, what?: { hostKeys?: boolean }): Promise<{
+  /** What would be in effect, as TOML without secrets. */
+  config: string
+  /** Lines of authorized_keys that grant nothing. */
+  problems: { source: string, line: number, message: string }[]
+}>
+
+/** Checks all that `openSession()` would, and reads the keys, but connects to nobody. */
+export function checkConnect (options: SessionOptions): Promise<{ config: string }>
+
+export interface Verdict {
+  /** null when it holds for every address, and for paths. */
+  address: string | null
+  allow: boolean
+  by: 'key' | 'built-in' | 'rule' | 'default'
+  rule: string | null
+  /** The rule's place, from 1; 0 without a rule. */
+  number: number
+  /** What a client is told; null when it is allowed. */
+  text: string | null
+}
+
+/** Whether these options let somebody reach a target, and by which rule. */
+export function testPolicy (options: Partial<ServeOptions>, question: {
+  /** `'host:port'` or `'unix:/path'`. */
+  target: string
+  id: string
+  scopes?: string[]
+  transport?: Transport
+  lookup?: Function
+}): Promise<{ allow: boolean, isKnown: boolean, verdicts: Verdict[] }>
 
 /** Makes a key pair. **Default:** `'ed25519'`. */
 export function generateKey (type?: 'ed25519' | 'ecdsa' | 'rsa', options?: {

@@ -46,7 +46,7 @@ function program () {
     process.stdout.write(`${versionText()}\n`)
     throw new CommanderError(0, 'commander.version', '')
   })
-  for (const name of ['serve', 'connect', 'keygen']) require(`./commands/${name}`)(alknet)
+  for (const name of ['serve', 'connect', 'keygen', 'policy']) require(`./commands/${name}`)(alknet)
   return alknet
 }
 
@@ -59,7 +59,7 @@ async function main () {
     process.stderr.write(`alknet: ${describeError(err)}\n`)
     return exitCodeOf(err)
   }
-  return 0
+  return process.exitCode ?? 0
 }
 
 // Whoever reads our output may leave; a server does not end because of that.

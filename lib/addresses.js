@@ -8,6 +8,7 @@
  */
 
 const net = require('net')
+const { domainToASCII } = require('url')
 
 const MAX_HOST = 255
 
@@ -72,22 +73,31 @@ function addressBytes (text) {
     parseV4(text, out, 0)
     return out
   }
-  const zone = text.indexOf('%')
-  const bytes = parseV6(zone < 0 ? text : text.slice(0, zone))
+  const bytes = parseV6(text.slice(0, text.length - zoneOf(text).length))
   return isMapped(bytes) ? bytes.subarray(12) : bytes
 }
 
-/** Whether two addresses in text are the same one. */
+/** The zone of an address in text with its %, or ''. */
+function zoneOf (text) {
+  const at = text.indexOf('%')
+  return at < 0 ? '' : text.slice(at)
+}
+
+/** Whether two addresses in text are the same one, on the same link. */
 function sameAddress (a, b) {
   if (a === b) return true
   const x = addressBytes(a)
   const y = addressBytes(b)
   return x !== null && y !== null && x.length === y.length &&
-    x.every((byte, i) => byte === y[i])
+    x.every((byte, i) => byte === y[i]) && zoneOf(a) === zoneOf(b)
 }
 
-/** '10.0.0.0/8', 'fd00::/8' or a plain address => { bytes, bits }, or null. */
+/**
+ * '10.0.0.0/8', 'fd00::/8' or a plain address => { bytes, bits }, or null. With
+ * a zone it is null: a network has none.
+ */
 function parseCidr (text) {
+  if (text.includes('%')) return null
   const slash = text.indexOf('/')
   const address = slash < 0 ? text : text.slice(0, slash)
   const bytes = addressBytes(address)
@@ -145,6 +155,26 @@ function isHost (text) {
   return !text.startsWith('-') && !text.includes(':') && !BAD_HOST.test(text)
 }
 
+// A name whose last label is a number is no name: resolvers read 127.1,
+// 2130706433 and 0x7f.0.0.1 as addresses (inet_aton(3), and the URL standard).
+const ENDS_IN_NUMBER = /(^|\.)(\d+|0x[0-9a-f]*)\.?$/
+
+/**
+ * The one spelling of a host: lower case, IPv4 in four decimal numbers, other
+ * scripts in their ASCII form. What is compared with rules and what goes to the
+ * resolver are both this, so that no spelling passes a rule that another one
+ * does not. Gives null for what is no host.
+ */
+function canonicalHost (text) {
+  if (!isHost(text)) return null
+  if (net.isIP(text) !== 0) return text
+  const lower = text.toLowerCase()
+  // eslint-disable-next-line no-control-regex
+  if (/^[\x00-\x7f]*$/.test(lower) && !ENDS_IN_NUMBER.test(lower)) return lower
+  const ascii = domainToASCII(lower)
+  return ascii !== '' && isHost(ascii) ? ascii : null
+}
+
 /**
  * Splits 'host', 'host:port', '[v6]', '[v6]:port' or a bare IPv6 address.
  * Gives { host, port } (port undefined when there is none), or a string that
@@ -189,6 +219,7 @@ function printable (text) {
 module.exports = {
   SETS,
   addressBytes,
+  canonicalHost,
   cidrHas,
   cidrInside,
   formatHostPort,
@@ -198,5 +229,6 @@ module.exports = {
   parsePort,
   printable,
   sameAddress,
-  setHas
+  setHas,
+  zoneOf
 }

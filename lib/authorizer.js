@@ -34,6 +34,11 @@ class Authorizer {
     return true
   }
 
+  /** Every line that grants something. */
+  entries () {
+    return [...this._byBlob.values()].flat()
+  }
+
   /**
    * Gives { entry, reason }: the first line for that key which lets it in, or
    * entry null and why not.

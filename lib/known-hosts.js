@@ -11,8 +11,13 @@ const binding = require('./binding')
 const { AlknetError, fail, systemError, systemText } = require('./errors')
 const { formatHostPort } = require('./addresses')
 const { readInput } = require('./files')
+const { ALGORITHMS } = require('./options')
 
 const MAX_FILE = 16 * 1024 * 1024
+
+// The types of keys that a server may be asked for. A file may name others, of
+// newer and older programs, and a library that is given one refuses the list.
+const TYPES = new Set(ALGORITHMS.hostKeyAlgorithms.map((name) => name.startsWith('rsa-sha2-') ? 'ssh-rsa' : name))
 
 // When several files speak, the strongest word counts.
 const RANK = { revoked: 4, trusted: 3, changed: 2, other: 1, unknown: 0 }
@@ -30,9 +35,8 @@ class KnownHosts {
 
   /** The key types that stand there for the host, to ask the server for. */
   types (host, port) {
-    const found = this._files.flatMap((file) =>
-      binding.hostsMatch(file.text, host, port, null).types.split(',').filter(Boolean))
-    return [...new Set(found)]
+    const found = this._files.flatMap((file) => binding.hostsMatch(file.text, host, port, null).types.split(','))
+    return [...new Set(found)].filter((type) => TYPES.has(type))
   }
 
   _match (host, port, blob) {
@@ -51,7 +55,7 @@ class KnownHosts {
   async verify (host, port, blob) {
     const match = this._match(host, port, blob)
     const seen = { host, port, blob, received: binding.fingerprint(blob), ...match }
-    if (match.verdict === 'revoked') throw revoked(seen)
+    if (match.verdict === 'revoked') throw match.line === 0 ? unreadable(seen) : revoked(seen)
     if (this._pins.length > 0) {
       if (this._pins.includes(seen.received)) return
       throw notPinned(seen, this._pins)
@@ -139,6 +143,14 @@ function revoked (seen) {
   return refusal(`the host key of ${formatHostPort(seen.host, seen.port)} is revoked ` +
     `(${seen.file.name}:${seen.line}): ${seen.received}`,
   'Do not connect: the key is marked as stolen or retired. Ask the server for its new key.')
+}
+
+// The addon refuses when a hash of the file could not be computed (hosts.c).
+function unreadable (seen) {
+  return refusal(`the host key of ${formatHostPort(seen.host, seen.port)} cannot be checked: ` +
+    `${seen.file.name} could not be evaluated; received ${keyType(seen.blob)} ${seen.received}`,
+  'OpenSSL could not hash the names in that file (SHA-1, as its format wants), or it is too long. ' +
+    'Until it can be read nothing is trusted.')
 }
 
 function notPinned (seen, pins) {

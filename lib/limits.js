@@ -9,14 +9,19 @@ class Limits {
   /**
    * Each limit: 0 for none. random: () => number in [0, 1).
    */
-  constructor ({ maxConnectionsPerIp, maxUnauthenticated, maxSessions }, random = Math.random) {
-    this._maxPerIp = maxConnectionsPerIp
-    this._maxUnauthenticated = maxUnauthenticated
-    this._maxSessions = maxSessions
+  constructor (limits, random = Math.random) {
+    this.update(limits)
     this._random = random
     this._perIp = new Map()
     this.unauthenticated = 0
     this.sessions = 0
+  }
+
+  /** Other limits from now on; who is in already stays in. */
+  update ({ maxConnectionsPerIp, maxUnauthenticated, maxSessions }) {
+    this._maxPerIp = maxConnectionsPerIp
+    this._maxUnauthenticated = maxUnauthenticated
+    this._maxSessions = maxSessions
   }
 
   /**

@@ -12,7 +12,7 @@ const path = require('path')
 const { optionError } = require('./errors')
 const { parseHostPort, printable } = require('./addresses')
 const { parseForward } = require('./forward-spec')
-const { parseAllow } = require('./policy')
+const { parseListenRule, parseRule } = require('./rules')
 const { LEVELS, FORMATS } = require('./log')
 
 const DAY = 86400
@@ -46,6 +46,27 @@ function integer (min, max, unit = '') {
   }
 }
 
+const DURATION = /^(?=.)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?$/
+
+/** '90s', '5m', '1h30m', '30d' => seconds; null for what is none. */
+function parseDuration (text) {
+  const match = DURATION.exec(text)
+  if (match === null) return null
+  const [days, hours, minutes, rest] = match.slice(1).map((part) => Number(part ?? 0))
+  return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+}
+
+/** Seconds: a whole number, or a duration in text. */
+function seconds (min, max) {
+  return (name, value) => {
+    const number = typeof value === 'string' ? parseDuration(value) : value
+    if (!Number.isInteger(number) || number < min || number > max) {
+      throw optionError(name, `must be a whole number of ${min} to ${max} seconds, or a duration like 5m`)
+    }
+    return number
+  }
+}
+
 function flag (name, value) {
   if (typeof value !== 'boolean') throw optionError(name, 'must be true or false')
   return value
@@ -66,7 +87,15 @@ function several (check, min = 1) {
   return (name, value) => {
     const list = Array.isArray(value) ? value : [value]
     if (list.length < min || list.length > MAX_LIST) throw optionError(name, `must have ${min} to ${MAX_LIST} elements`)
-    return list.map((one) => check(name, one))
+    return list.map((one, index) => {
+      try {
+        return check(name, one)
+      } catch (err) {
+        // Who knows where the list came from can say which element it is.
+        if (Array.isArray(value)) err.index = index
+        throw err
+      }
+    })
   }
 }
 
@@ -103,12 +132,46 @@ function serverAddress (name, value) {
   return parsed
 }
 
-function parsedBy (parse) {
+function parsedBy (parse, takesObjects = false) {
   return (name, value) => {
-    const parsed = typeof value === 'string' ? parse(value) : 'must be text'
+    const parsed = typeof value === 'string' || takesObjects ? parse(value) : 'must be text'
     if (typeof parsed === 'string') throw optionError(name, parsed)
     return parsed
   }
+}
+
+/** 'allow' or 'deny', in any case. */
+function allowOrDeny (name, value) {
+  const lower = typeof value === 'string' ? value.toLowerCase() : ''
+  if (lower !== 'allow' && lower !== 'deny') throw optionError(name, 'must be allow or deny')
+  return lower
+}
+
+/** What may be listened on: rules, or 'none'. */
+function listenRules (name, value) {
+  if (value === 'none') return []
+  return several(parsedBy(parseListenRule, true), 0)(name, value)
+}
+
+// Spec §8. null: what stands there while nobody has said anything.
+const FORWARDING = {
+  default: [allowOrDeny, 'allow'],
+  rules: [several(parsedBy(parseRule, true), 0), []],
+  permitListen: [listenRules, null]
+}
+
+function forwarding (name, value) {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    throw optionError(name, 'must be an object { default, rules, permitListen }')
+  }
+  const out = {}
+  for (const key of Object.keys(value)) {
+    if (!Object.hasOwn(FORWARDING, key)) throw unknownOption(`${name}.${key}`, key, Object.keys(FORWARDING))
+  }
+  for (const [key, [check, byDefault]] of Object.entries(FORWARDING)) {
+    out[key] = value[key] === undefined ? byDefault : check(`${name}.${key}`, value[key])
+  }
+  return out
 }
 
 /** A comma list, or an array, of names out of ALGORITHMS. */
@@ -196,12 +259,12 @@ const COMMON = {
   macs: [algorithms],
   hostKeyAlgorithms: [algorithms],
   rekeyBytes: [integer(1024, 1024 ** 3, ' bytes')],
-  rekeySeconds: [integer(1, DAY, ' seconds')],
+  rekeySeconds: [seconds(1, DAY)],
   windowMax: [integer(32 * 1024, 64 * 1024 ** 2, ' bytes')],
   maxChannels: [integer(1, 65536), 1024],
-  keepalive: [integer(0, DAY, ' seconds'), 15],
+  keepalive: [seconds(0, DAY), 15],
   keepaliveMax: [integer(1, 1000), 3],
-  connectTimeout: [integer(1, DAY, ' seconds'), 20],
+  connectTimeout: [seconds(1, DAY), 20],
   log: [logOption, null],
   signal: [abortSignal]
 }
@@ -215,8 +278,8 @@ const CLIENT = {
   hostKey: [several(pin), []],
   acceptNew: [flag, false],
   dangerouslyAcceptAnyHostKey: [flag, false],
-  handshakeTimeout: [integer(1, DAY, ' seconds'), 30],
-  openTimeout: [integer(1, DAY, ' seconds'), 30],
+  handshakeTimeout: [seconds(1, DAY), 30],
+  openTimeout: [seconds(1, DAY), 30],
   socks5: [socksListen, null],
   socks5Auth: [socksAuth],
   socks5Open: [flag, false],
@@ -233,11 +296,11 @@ const SERVER = {
   hostKey: [several(pathOrBytes)],
   authorizedKeys: [several(pathOrBytes, 0), []],
   listen: [several(listenAddress), [{ address: '0.0.0.0', port: 22 }]],
-  allow: [several(parsedBy(parseAllow), 0), []],
+  forwarding: [forwarding, forwarding('forwarding', {})],
   maxConnectionsPerIp: [integer(0, 1e6), 0],
   maxAuthAttempts: [integer(1, 1000), 10],
   maxUnauthenticated: [integer(0, 1e6), 100],
-  loginGrace: [integer(1, DAY, ' seconds'), 30],
+  loginGrace: [seconds(1, DAY), 30],
   maxSessions: [integer(0, 1e6), 0],
   maxLookups: [integer(1, 65536), 64],
   onConnection: [callback]
@@ -246,13 +309,23 @@ const SERVER = {
 // In the specification, not built yet.
 const PLANNED_CLIENT = [
   'peer', 'stream', 'proxy', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay',
-  'remoteForward', 'config', 'profile', 'retry'
+  'remoteForward', 'retry'
 ]
 const PLANNED_SERVER = [
   'certAuthority', 'revokedKeys', 'listeners', 'tlsCert', 'tlsKey', 'acmeDomain', 'acmeDirectory',
-  'acmeContact', 'acmeCache', 'acmeChallenge', 'stealth', 'stealthUpstream', 'proxy', 'deny',
-  'default', 'permitListen', 'forwarding', 'metrics', 'config', 'check', 'authorize'
+  'acmeContact', 'acmeCache', 'acmeChallenge', 'stealth', 'stealthUpstream', 'proxy', 'metrics', 'authorize'
 ]
+
+// What a server takes over while it runs. The rest waits for the next start.
+const RELOADABLE = [
+  'authorizedKeys', 'forwarding', 'maxConnectionsPerIp', 'maxAuthAttempts', 'maxUnauthenticated', 'loginGrace',
+  'maxSessions', 'maxLookups', 'maxChannels', 'connectTimeout', 'keepalive', 'keepaliveMax'
+]
+
+// Flags that are parts of one option.
+const PARTS = {
+  allow: 'forwarding.rules', deny: 'forwarding.rules', default: 'forwarding.default', permitListen: 'forwarding.permitListen'
+}
 
 // ---- putting them together
 
@@ -279,6 +352,9 @@ function closest (name, known) {
 }
 
 function unknownOption (name, key, known) {
+  if (Object.hasOwn(PARTS, key) && known.includes('forwarding')) {
+    return optionError(name, `there is no such option; it is a part of forwarding: ${PARTS[key]}`)
+  }
   const near = closest(key.slice(0, 100), known)
   return optionError(printable(name), near === null
     ? 'there is no such option'
@@ -351,11 +427,24 @@ function forwardSpec (value) {
   return parsedBy(parseForward)('forward', value)
 }
 
+// What a file or a flag cannot hold.
+const IN_CODE_ONLY = ['passphrase', 'signal', 'log', 'onConnection', 'authorize', 'stream', 'dangerouslyAcceptAnyHostKey', 'forwarding']
+
+/** The names of a client's or a server's options that a file may hold. */
+function namesForFiles (command) {
+  const [table, planned] = command === 'serve' ? [SERVER, PLANNED_SERVER] : [CLIENT, PLANNED_CLIENT]
+  return [...Object.keys(table), ...planned].filter((name) => !IN_CODE_ONLY.includes(name))
+}
+
 module.exports = {
   ALGORITHMS,
+  RELOADABLE,
   clientOptions,
+  closest,
   connectOptions,
   forwardSpec,
+  namesForFiles,
+  parseDuration,
   serverOptions,
   socks5Options
 }

@@ -5,15 +5,17 @@
  * allowed there? connected? then the channel is confirmed and both are joined.
  * One small object a connection; it runs a few times and is gone.
  *
- *   identity -> look-up -> each address against the policy -> dial
- *     -> accept and relay, or refuse with the reason
+ *   identity -> look-up -> each address against the policy
+ *     -> one address: connect, accept and relay are one call of the addon
+ *     -> several: dial, then accept and relay
+ *     -> or refuse with the reason
  *
  * The client may give up at any step (onclose of the channel).
  */
 
 const binding = require('./binding')
 const { systemText } = require('./errors')
-const { isHost } = require('./addresses')
+const { canonicalHost } = require('./addresses')
 const { Dial } = require('./dial')
 
 const PROHIBITED = 1
@@ -25,34 +27,38 @@ class Outbound {
   constructor (connection, channel, host, port) {
     this._connection = connection
     this._channel = channel
-    this._host = host
+    this._host = canonicalHost(host)
     this._port = port
+    this._policy = connection.policy // in force now; a reload is for later channels
     this._dial = null
     channel.owner = this
   }
 
   start () {
-    const { policy, lookups } = this._connection
-    if (!isHost(this._host) || this._port === 0) return this._refuse(CONNECT_FAILED, 'not a target')
-    const refusal = policy.refuseIdentity(this._connection.permissions, this._host, this._port)
-    if (refusal !== null) return this._refuse(PROHIBITED, refusal)
-    const asked = lookups.resolve(this._host, (err, addresses) => this._resolved(err, addresses))
+    if (this._host === null || this._port === 0) return this._refuse(CONNECT_FAILED, 'not a target')
+    const verdict = this._policy.preview(this._connection.request(this._host, this._port))
+    if (verdict !== null) return this._refuse(PROHIBITED, verdict.text)
+    const asked = this._connection.lookups.resolve(this._host, (err, addresses) => this._resolved(err, addresses))
     if (!asked) this._refuse(SHORTAGE, 'too many look-ups (maxLookups)')
   }
 
   _resolved (err, addresses) {
     if (this._channel === null) return
     if (err !== null) return this._refuse(CONNECT_FAILED, 'name not found')
-    let refusal = 'name not found'
-    const allowed = []
-    for (const address of addresses) {
-      const text = this._connection.policy.refuseAddress(address, this._port)
-      if (text === null) allowed.push(address)
-      else refusal = text
+    if (addresses.length === 0) return this._refuse(CONNECT_FAILED, 'name not found')
+    const decision = this._policy.decide(this._connection.request(this._host, this._port), addresses)
+    if (decision.refusal !== null) return this._refuse(PROHIBITED, decision.refusal)
+    if (decision.addresses.length === 1) {
+      this._channel.connect(decision.addresses[0], this._port, this._connection.connectMs)
+    } else {
+      this._dial = new Dial(binding.connectTcp, decision.addresses, this._port, this._connection.connectMs,
+        (failure, stream) => this._dialed(failure, stream))
     }
-    if (allowed.length === 0) return this._refuse(addresses.length === 0 ? CONNECT_FAILED : PROHIBITED, refusal)
-    this._dial = new Dial(binding.connectTcp, allowed, this._port, this._connection.connectMs,
-      (failure, stream) => this._dialed(failure, stream))
+  }
+
+  /** The only address could not be connected to. */
+  onrefused (err) {
+    this._refuse(CONNECT_FAILED, systemText(err))
   }
 
   _dialed (err, stream) {
@@ -70,7 +76,7 @@ class Outbound {
     this._connection.turnAway(channel, reason, text)
   }
 
-  /** The client has gone, or its session. */
+  /** The client has gone, or its session; or all that was relayed has. */
   onclose () {
     if (this._channel === null) return
     this._channel = null

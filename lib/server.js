@@ -11,12 +11,15 @@
 
 const { EventEmitter } = require('events')
 const net = require('net')
+const { isDeepStrictEqual } = require('util')
 const binding = require('./binding')
+const { canonicalHost } = require('./addresses')
 const { canceled, optionError, AlknetError } = require('./errors')
 const { createLogger, NO_LOG } = require('./log')
-const { serverOptions } = require('./options')
+const { RELOADABLE, serverOptions } = require('./options')
 const { loadPrivateKey } = require('./keys')
 const { loadAuthorizer } = require('./authorizer')
+const { identityOfKey } = require('./identity')
 const { Limits } = require('./limits')
 const { Lookups } = require('./lookups')
 const { Policy } = require('./policy')
@@ -70,6 +73,11 @@ class Connection {
     return this._server._policy
   }
 
+  /** A question to the policy. */
+  request (host, port) {
+    return { identity: this._identity, permissions: this.permissions, transport: 'tcp', host, port }
+  }
+
   get connectMs () {
     return this._server._options.connectTimeout * 1000
   }
@@ -95,8 +103,8 @@ class Connection {
   // The entry is that of the key whose signature was right, and of no other.
   _admitted (user, blob, entry) {
     this._user = user
-    this._identity = { id: binding.fingerprint(blob), scopes: entry.scopes, resources: [] }
-    this.permissions = { forwarding: entry.forwarding, permitOpen: entry.permitOpen }
+    this._identity = identityOfKey(binding.fingerprint(blob), entry.scopes)
+    this.permissions = { forwarding: entry.forwarding, permitOpen: entry.permitOpen, permitListen: entry.permitListen }
   }
 
   _logAttempt (user, blob, reason) {
@@ -134,21 +142,23 @@ class Connection {
     const { maxChannels } = this._server._options
     if (this._channels > maxChannels) return this.turnAway(channel, SHORTAGE, 'too many channels (maxChannels)')
     if (type !== DIRECT_TCPIP || this.permissions === null) return this.turnAway(channel, PROHIBITED, 'not served here')
-    if (RESERVED.test(host)) return this._reserved(channel, host, port)
+    // The one spelling: no other may become a look-up of a reserved name.
+    const name = canonicalHost(host) ?? host
+    if (RESERVED.test(name)) return this._reserved(channel, name.toLowerCase(), port)
     new Outbound(this, channel, host, port).start()
   }
 
   // Never a look-up and never a connection, whatever stands in /etc/hosts.
   _reserved (channel, host, port) {
     const server = this._server
-    const refusal = this.policy.refuseIdentity(this.permissions, host, port)
-    if (refusal !== null) return this.turnAway(channel, PROHIBITED, refusal)
+    const verdict = this.policy.decideReserved(this.request(host, port))
+    if (!verdict.allow) return this.turnAway(channel, PROHIBITED, verdict.text)
     if (!server._hasHandler()) return this.turnAway(channel, PROHIBITED, 'nobody serves this here')
     channel.owner = {
       onopen: () => {
         const stream = new Stream(channel)
         stream.once('close', () => this.channelGone())
-        server._handle(stream, { ...this._info(), destination: `${host.toLowerCase()}:${port}` })
+        server._handle(stream, { ...this._info(), destination: `${host}:${port}` })
       },
       onclose: () => this.channelGone()
     }
@@ -242,7 +252,9 @@ class Server extends EventEmitter {
     this._listeners = []
     this._addresses = []
     this._open = 0
-    this._policy = new Policy({ allow: options.allow, own: () => this._addresses })
+    this._policy = this._policyOf(options)
+    this._raw = null // options as they were given: what reload() changes
+    this._reloading = Promise.resolve()
     /** Resolves when everything is closed; never rejects. */
     this.closed = new Promise((resolve) => { this._resolveClosed = resolve })
   }
@@ -257,6 +269,60 @@ class Server extends EventEmitter {
   /** How many clients are connected, logged in or not. */
   get connections () {
     return this._connections.size
+  }
+
+  /**
+   * Reads the keys again and takes over changed options: all of it, or, when
+   * anything is wrong, nothing. What needs a new start is named in the log.
+   * @param {object|Function} [changes] those options of serve() that change; or
+   *   a function that gives all of them, or a promise of that: what it leaves
+   *   out is the default again
+   */
+  async reload (changes = {}) {
+    const before = this._reloading
+    const done = before.then(() => this._reload(changes))
+    this._reloading = done.catch(() => {})
+    return done
+  }
+
+  async _reload (changes) {
+    try {
+      const raw = typeof changes === 'function'
+        ? { ...onlyInCode(this._raw), ...await changes() }
+        : { ...this._raw, ...changes }
+      const options = serverOptions(raw)
+      const auth = await loadAuthorizer(options.authorizedKeys)
+      this._takeOver(raw, options, auth)
+    } catch (err) {
+      this._log.error('not reloaded', { error: err.code, problem: err.message })
+      throw err
+    }
+    this._log.info('reloaded', {})
+  }
+
+  // One step: nothing in here waits.
+  _takeOver (raw, options, auth) {
+    const old = this._options
+    const next = { ...old }
+    for (const name of RELOADABLE) next[name] = options[name]
+    for (const name of Object.keys(options)) {
+      if (RELOADABLE.includes(name) || isDeepStrictEqual(options[name], old[name])) continue
+      this._log.warn('needs a new start', { option: name })
+    }
+    this._raw = raw
+    this._options = next
+    this._policy = this._policyOf(next)
+    this._limits.update(next)
+    this._useAuth(auth)
+  }
+
+  _policyOf ({ forwarding }) {
+    return new Policy({
+      rules: forwarding.rules,
+      byDefault: forwarding.default,
+      permitListen: forwarding.permitListen,
+      own: () => this._addresses
+    })
   }
 
   /** Reads authorized_keys again. When that fails, the old state stays. */
@@ -304,7 +370,10 @@ class Server extends EventEmitter {
   }
 
   async _loadAuth () {
-    const { authorizer, problems } = await loadAuthorizer(this._options.authorizedKeys)
+    this._useAuth(await loadAuthorizer(this._options.authorizedKeys))
+  }
+
+  _useAuth ({ authorizer, problems }) {
     for (const { source, line, message } of problems) {
       this._log.warn('authorized_keys line ignored', { source, line, problem: message })
     }
@@ -323,7 +392,8 @@ class Server extends EventEmitter {
     for (const one of this._addresses) {
       this._log.info('listening', { transport: 'tcp', address: one.address, port: one.port })
     }
-    if (this._options.allow.length === 0) {
+    const { rules, default: byDefault } = this._options.forwarding
+    if (rules.length === 0 && byDefault === 'allow') {
       this._log.info('forwarding is allowed to every target but the built-in deny', {})
     }
   }
@@ -376,6 +446,11 @@ class Server extends EventEmitter {
   }
 }
 
+// No file has them, so that no file can leave them out.
+function onlyInCode ({ passphrase, signal, onConnection, log }) {
+  return { passphrase, signal, onConnection, log }
+}
+
 /** Resolves with promise, or after ms. */
 function within (ms, promise) {
   let timer
@@ -393,6 +468,7 @@ async function startServer (raw) {
     hostKeys.push(await loadPrivateKey(source, { option: 'hostKey', passphrase, signal }))
   }
   const server = new Server(options, hostKeys)
+  server._raw = raw
   try {
     await server._loadAuth()
     if (signal?.aborted) throw canceled('listen', signal.reason)

@@ -35,6 +35,9 @@ describe('addresses', () => {
     assert(sameAddress('::ffff:1.2.3.4', '1.2.3.4'))
     assert(!sameAddress('::1', '0.0.0.1'))
     assert(!sameAddress('name', '1.2.3.4'))
+    assert(sameAddress('fe80::1%eth0', 'fe80:0::1%eth0'))
+    assert(!sameAddress('fe80::1%eth0', 'fe80::1%eth1'), 'another link, another host')
+    assert(!sameAddress('fe80::1', 'fe80::1%eth1'))
   })
 
   it('knows networks at every prefix length', () => {
@@ -52,7 +55,8 @@ describe('addresses', () => {
   })
 
   it('refuses networks that are none', () => {
-    for (const text of ['10.0.0.0/33', '::/129', '10.0.0.0/', '10.0.0.0/-1', '10.0.0.0/8x', 'x/8', '::ffff:1.2.3.4/95']) {
+    for (const text of ['10.0.0.0/33', '::/129', '10.0.0.0/', '10.0.0.0/-1', '10.0.0.0/8x', 'x/8', '::ffff:1.2.3.4/95',
+      'fe80::1%eth0', 'fe80::%eth0/64', 'fe80::/64%eth0']) {
       assert.strictEqual(parseCidr(text), null, text)
     }
   })

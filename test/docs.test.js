@@ -33,8 +33,8 @@ describe('docs', () => {
   })
 
   it('cli.md has every flag of the help', async () => {
-    for (const command of ['serve', 'connect', 'keygen']) {
-      const help = await new Promise((resolve, reject) => execFile(process.execPath, [path.join(root, 'bin/alknet.js'), command, '--help'],
+    for (const command of ['serve', 'connect', 'keygen', 'policy test']) {
+      const help = await new Promise((resolve, reject) => execFile(process.execPath, [path.join(root, 'bin/alknet.js'), ...command.split(' '), '--help'],
         (err, stdout) => err ? reject(err) : resolve(stdout)))
       const flags = [...help.split('Examples:')[0].matchAll(/^ {2}(?:-\w, )?(--[a-z0-9-]+)/gm)].map(([, flag]) => flag)
       assert(flags.length > 4)

@@ -15,12 +15,13 @@ function fileOf (verdict) {
   return Buffer.from(`# first\n${verdict} ssh-ed25519 ${STORED.toString('base64')}\n`)
 }
 
-async function verify (inputs, options = {}) {
+async function verify (inputs, options = {}, more = {}) {
   const binding = fakeBinding()
   binding.hostsMatch = (text) => {
     const verdict = /(trusted|changed|other|revoked)/.exec(text)?.[1] ?? 'unknown'
     return { verdict, line: verdict === 'unknown' ? 0 : 2, types: text.length ? 'ssh-ed25519,ssh-rsa' : '' }
   }
+  Object.assign(binding, more)
   const [{ loadKnownHosts }] = loadWith(binding, ['known-hosts'])
   const known = await loadKnownHosts({ inputs, pins: [], acceptNew: false, ...options })
   assert(Array.isArray(known.types('example.com', 22)))
@@ -50,6 +51,30 @@ describe('known hosts', () => {
     await assert.rejects(verify([fileOf('trusted'), fileOf('revoked')]), refused(/revoked/))
     await assert.rejects(verify([fileOf('revoked')], { acceptNew: true }), refused(/revoked/))
     await assert.rejects(verify([fileOf('revoked')], { pins: [FINGERPRINT] }), refused(/revoked/))
+  })
+
+  it('say so when a file could not be evaluated', async () => {
+    // The addon's word for that is revoked, at no line.
+    const binding = { hostsMatch: () => ({ verdict: 'revoked', line: 0, types: '' }) }
+    const file = path.join(dir, 'known_hosts')
+    fs.writeFileSync(file, '|1|hashed')
+    for (const more of [{}, { acceptNew: true }, { pins: [FINGERPRINT] }]) {
+      await assert.rejects(verify([file], more, binding), (err) => {
+        refused(/cannot be checked/, /\S/)(err)
+        assert(err.message.includes(file))
+        assert.doesNotMatch(err.message + err.advice, /revoked|known_hosts:0|stolen/)
+        return true
+      })
+    }
+  })
+
+  it('ask only for key types that exist', async () => {
+    const binding = fakeBinding()
+    binding.hostsMatch = (text) => ({ verdict: 'unknown', line: 0, types: text })
+    const [{ loadKnownHosts }] = loadWith(binding, ['known-hosts'])
+    const inputs = ['ssh-dss,x25519-new,ssh-rsa', 'ssh-ed25519,ssh-rsa,rsa-sha2-512,constructor', ''].map((text) => Buffer.from(text))
+    const known = await loadKnownHosts({ inputs, pins: [], acceptNew: false })
+    assert.deepStrictEqual(known.types('example.com', 22), ['ssh-rsa', 'ssh-ed25519'])
   })
 
   it('say what was expected, what came, and where it stands', async () => {

@@ -1,7 +1,7 @@
 'use strict'
 
 const assert = require('assert')
-const { clientOptions, connectOptions, serverOptions, socks5Options } = require('../lib/options')
+const { clientOptions, connectOptions, namesForFiles, parseDuration, serverOptions, socks5Options } = require('../lib/options')
 const { AlknetError } = require('../lib/errors')
 
 const CLIENT = { server: 'example.com', identity: 'key' }
@@ -64,10 +64,10 @@ describe('options', () => {
   })
 
   it('are never ignored when they are not built yet', () => {
-    for (const name of ['peer', 'stream', 'proxy', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay', 'remoteForward', 'config', 'profile', 'retry']) {
+    for (const name of ['peer', 'stream', 'proxy', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay', 'remoteForward', 'retry']) {
       refuses(() => clientOptions({ ...CLIENT, [name]: 'x' }), name, /not available yet/)
     }
-    for (const name of ['certAuthority', 'revokedKeys', 'tlsCert', 'acmeDomain', 'stealth', 'proxy', 'deny', 'default', 'permitListen', 'metrics', 'config', 'check', 'listeners', 'forwarding', 'authorize']) {
+    for (const name of ['certAuthority', 'revokedKeys', 'tlsCert', 'acmeDomain', 'stealth', 'proxy', 'metrics', 'listeners', 'authorize']) {
       refuses(() => serverOptions({ ...SERVER, [name]: false }), name, /not available yet/)
     }
     refuses(() => clientOptions({ ...CLIENT, transport: 'tls' }), 'transport', /not available yet/)
@@ -107,10 +107,53 @@ describe('options', () => {
   }
 
   it('refuse wrong options of a server', () => {
-    const cases = { listen: ['', 'name:1', '127.0.0.1', '1.2.3.4:x', []], allow: ['x', 'a.example:80'], maxAuthAttempts: [0], loginGrace: [0], maxUnauthenticated: [-1], onConnection: [1] }
+    const cases = { listen: ['', 'name:1', '127.0.0.1', '1.2.3.4:x', []], maxAuthAttempts: [0], loginGrace: [0], maxUnauthenticated: [-1], onConnection: [1] }
     for (const [name, values] of Object.entries(cases)) {
       for (const value of values) refuses(() => serverOptions({ ...SERVER, [name]: value }), name, new RegExp(`^${name}: `))
     }
+  })
+
+  it('take durations where they take seconds', () => {
+    const cases = { '90s': 90, '5m': 300, '1h30m': 5400, '1d': 86400, '1h1m1s': 3661, '0s': 0 }
+    for (const [text, seconds] of Object.entries(cases)) {
+      assert.strictEqual(parseDuration(text), seconds, text)
+      assert.strictEqual(clientOptions({ ...CLIENT, keepalive: text }).keepalive, seconds, text)
+    }
+    for (const text of ['', '5', 'm', '5M', '5 m', '5m ', '-5m', '1.5h', '1m1h', '1m1m', '5ms', '1w', '٣m', '9999999999s']) {
+      assert.strictEqual(parseDuration(text), null, text)
+      refuses(() => clientOptions({ ...CLIENT, keepalive: text }), 'keepalive', /a duration like 5m/)
+    }
+    refuses(() => serverOptions({ ...SERVER, loginGrace: '2d' }), 'loginGrace', /1 to 86400 seconds/)
+    refuses(() => serverOptions({ ...SERVER, maxSessions: '5m' }), 'maxSessions', /must be a whole number/)
+  })
+
+  it('check the parts of forwarding, and say which element is wrong', () => {
+    const of = (forwarding) => serverOptions({ ...SERVER, forwarding }).forwarding
+    assert.deepStrictEqual(of(undefined), { default: 'allow', rules: [], permitListen: null })
+    assert.deepStrictEqual(of({ default: 'DENY', rules: 'allow a:1', permitListen: 'none' }).rules.map((one) => one.text), ['allow a:1'])
+    assert.deepStrictEqual(of({ permitListen: 'none' }).permitListen, [])
+    assert.strictEqual(of({ default: 'Deny' }).default, 'deny')
+    for (const [parts, option, index] of [
+      [{ rules: ['allow a:1', 'deny 127.1:1', 'deny b:1'] }, 'forwarding.rules', 1], [{ rules: [{ action: 'deny' }] }, 'forwarding.rules', 0],
+      [{ rules: 'x' }, 'forwarding.rules', undefined], [{ default: 'maybe' }, 'forwarding.default', undefined], [{ default: true }, 'forwarding.default', undefined],
+      [{ permitListen: ['loopback', 'db:1'] }, 'forwarding.permitListen', 1], [{ rule: [] }, 'forwarding.rule', undefined]
+    ]) {
+      assert.throws(() => of(parts), (err) => err.code === 'ERR_ALKNET_OPTION' && err.option === option && err.index === index, JSON.stringify(parts))
+    }
+    for (const parts of [null, [], 'deny', 5]) refuses(() => of(parts), 'forwarding', /must be an object/)
+  })
+
+  it('say where the flags about forwarding went', () => {
+    for (const name of ['allow', 'deny', 'default', 'permitListen']) {
+      refuses(() => serverOptions({ ...SERVER, [name]: 'x' }), name, /a part of forwarding: forwarding\./)
+    }
+  })
+
+  it('keep what only code can say out of files', () => {
+    for (const command of ['serve', 'connect']) {
+      for (const name of ['passphrase', 'signal', 'onConnection', 'dangerouslyAcceptAnyHostKey', 'stream']) assert(!namesForFiles(command).includes(name), name)
+    }
+    assert(namesForFiles('serve').includes('maxSessions') && namesForFiles('serve').includes('stealth'))
   })
 
   it('check the parts of log', () => {

@@ -2,100 +2,186 @@
 
 const assert = require('assert')
 const os = require('os')
-const { Policy, parseAllow } = require('../lib/policy')
+const { createIdentity } = require('../lib/identity')
+const { Policy } = require('../lib/policy')
+const { parseListenRule, parseRule } = require('../lib/rules')
 
-const DENIED = ['169.254.169.254', '169.254.1.1', '100.100.100.200', 'fe80::1', 'fd00:ec2::254', '0.0.0.0', '0.1.2.3', '::',
-  '::ffff:169.254.169.254', '::ffff:0.0.0.0']
-const ALLOWED = ['127.0.0.1', '::1', '10.0.0.1', '8.8.8.8', 'fd00::1', '2001:db8::1', '::ffff:127.0.0.1']
+const FREE = { forwarding: true, permitOpen: null, permitListen: null }
 
-function policyOf (rules, own = []) {
-  return new Policy({ allow: rules.map(parseAllow), own: () => own })
+function policyOf (rules, more = {}) {
+  return new Policy({ rules: rules.map(parseRule), ...more, permitListen: more.permitListen?.map(parseListenRule) ?? null })
 }
 
-describe('policy', () => {
-  it('denies what nobody wants to be reached', () => {
-    const policy = policyOf([])
-    for (const address of DENIED) assert.match(policy.refuseAddress(address, 80), /built-in deny of .*--allow/, address)
-    for (const address of ALLOWED) assert.strictEqual(policy.refuseAddress(address, 80), null, address)
-  })
+function request (more) {
+  return { identity: createIdentity({ id: 'me', scopes: ['dev'] }), permissions: FREE, transport: 'tcp', host: 'x.example', port: 80, ...more }
+}
 
+function textFor (policy, address, port, more) {
+  return policy.decide(request({ host: address, port, ...more }), [address]).verdicts[0].text
+}
+
+// The rest of the decisions about addresses is the table of policy-matrix.
+describe('policy: addresses', () => {
   it('takes nothing but addresses', () => {
-    for (const text of ['localhost', '', '2130706433', '127.1']) assert.notStrictEqual(policyOf([]).refuseAddress(text, 80), null)
+    for (const text of ['localhost', '', '2130706433', '127.1']) assert.strictEqual(textFor(policyOf([]), text, 80), 'not an address')
   })
 
-  it('lifts the deny for just what a rule names', () => {
-    const policy = policyOf(['169.254.169.254:80', '[fe80::]/10:1000-2000'])
-    assert.strictEqual(policy.refuseAddress('169.254.169.254', 80), null)
-    assert.strictEqual(policy.refuseAddress('::ffff:169.254.169.254', 80), null)
-    assert.notStrictEqual(policy.refuseAddress('169.254.169.254', 81), null)
-    assert.notStrictEqual(policy.refuseAddress('169.254.169.253', 80), null)
-    assert.strictEqual(policy.refuseAddress('fe80::1', 2000), null)
-    assert.notStrictEqual(policy.refuseAddress('fe80::1', 2001), null)
-  })
-
-  it('lifts it for a named set', () => {
-    assert.strictEqual(policyOf(['metadata:80']).refuseAddress('100.100.100.200', 80), null)
-    assert.strictEqual(policyOf(['LINK-LOCAL:*']).refuseAddress('169.254.7.7', 65535), null)
-    assert.notStrictEqual(policyOf(['loopback:*']).refuseAddress('169.254.7.7', 80), null)
-  })
-
-  it('does not lift it for a rule that names everything', () => {
-    for (const rule of ['0.0.0.0/0:*', '[::]/0:*', '169.0.0.0/8:*', '0.0.0.0/1:80']) {
-      for (const address of DENIED) assert.notStrictEqual(policyOf([rule]).refuseAddress(address, 80), null, `${rule} ${address}`)
+  it('refuses a zone where it means nothing', () => {
+    for (const address of ['::1%lo', 'fd00::1%1', '2001:db8::1%eth0', '::ffff:127.0.0.1%lo']) {
+      assert.match(textFor(policyOf(['allow loopback:*', 'allow private:*']), address, 80), /zone/, address)
     }
-  })
-
-  it("denies the server's own listeners", () => {
-    const own = [{ address: '127.0.0.1', port: 2222 }, { address: '10.9.9.9', port: 22 }]
-    const policy = policyOf([], own)
-    assert.match(policy.refuseAddress('127.0.0.1', 2222), /own listeners/)
-    assert.match(policy.refuseAddress('::ffff:127.0.0.1', 2222), /own listeners/)
-    assert.strictEqual(policy.refuseAddress('127.0.0.1', 2223), null)
-    assert.strictEqual(policy.refuseAddress('127.0.0.2', 2222), null)
-    assert.strictEqual(policy.refuseAddress('127.0.0.1', 22), null)
+    assert.strictEqual(textFor(policyOf(['allow [fe80::1]:80']), 'fe80::1%x:127.0.0.1', 80), null)
   })
 
   it('knows that a wildcard listener is at every address of this machine', () => {
     const mine = Object.values(os.networkInterfaces()).flat().map((one) => one.address)
     for (const wildcard of ['0.0.0.0', '::']) {
-      const policy = policyOf([], [{ address: wildcard, port: 2222 }])
-      for (const address of ['127.0.0.1', '127.8.9.1', '::1', ...mine]) {
-        assert.notStrictEqual(policy.refuseAddress(address, 2222), null, address)
-      }
-      assert.strictEqual(policy.refuseAddress('192.0.2.1', 2222), null)
+      const policy = policyOf([], { own: () => [{ address: wildcard, port: 2222 }] })
+      for (const address of ['127.0.0.1', '127.8.9.1', '::1', ...mine]) assert.notStrictEqual(textFor(policy, address, 2222), null, address)
+      assert.strictEqual(textFor(policy, '192.0.2.1', 2222), null)
     }
   })
 
-  it('lifts that only for the address and the port in so many words', () => {
-    const own = [{ address: '127.0.0.1', port: 2222 }]
-    assert.strictEqual(policyOf(['127.0.0.1:2222'], own).refuseAddress('127.0.0.1', 2222), null)
-    for (const rule of ['loopback:*', '127.0.0.1:*', '127.0.0.0/8:2222', '127.0.0.1:1-65535']) {
-      assert.notStrictEqual(policyOf([rule], own).refuseAddress('127.0.0.1', 2222), null, rule)
-    }
+  it('says which rule decided', () => {
+    const policy = policyOf(['deny private:81', 'allow private', 'deny *:*'])
+    const decide = (address, port) => policy.decide(request({ port }), [address]).verdicts[0]
+    const what = ({ allow, by, number, rule }) => [allow, by, number, rule?.text]
+    assert.deepStrictEqual(what(decide('10.0.0.1', 81)), [false, 'rule', 1, 'deny private:81'])
+    assert.deepStrictEqual(what(decide('10.0.0.1', 80)), [true, 'rule', 2, 'allow private'])
+    assert.deepStrictEqual(what(decide('8.8.8.8', 80)), [false, 'rule', 3, 'deny *:*'])
+    assert.deepStrictEqual(what(decide('169.254.169.254', 80)), [false, 'built-in', 0, undefined])
+    assert.deepStrictEqual(what(policyOf([]).decide(request(), ['8.8.8.8']).verdicts[0]), [true, 'default', 0, undefined])
+    assert.deepStrictEqual(what(policyOf([]).decide(request({ permissions: { ...FREE, forwarding: false } }), ['8.8.8.8']).verdicts[0]), [false, 'key', 0, undefined])
   })
 
-  it('refuses rules that do not parse', () => {
-    for (const text of ['', ':80', '10.0.0.1', '10.0.0.1:', '10.0.0.1:0', '10.0.0.1:65536', '10.0.0.1:9-8', '10.0.0.1:1-2-3',
-      '10.0.0.1/33:80', '::1:80', '[::1:80', '[x]:80', 'example.com:80', '*.example.com:80', '*:80', 'toString:80']) {
-      assert.strictEqual(typeof parseAllow(text), 'string', text)
+  it('tells the client the kind of rule and how to lift it, and no more', () => {
+    const texts = [
+      [textFor(policyOf([]), '169.254.169.254', 4711), /^built-in deny of metadata addresses .*--allow/],
+      [textFor(policyOf([]), 'fe80::1', 4711), /^built-in deny of link-local addresses .*--allow/],
+      [textFor(policyOf([], { own: () => [{ address: '127.0.0.1', port: 4711 }] }), '127.0.0.1', 4711), /own listeners .*--allow/],
+      [textFor(policyOf(['deny 10.4.7.11:4711 secret-scope,dev']), '10.4.7.11', 4711), /^denied by a rule .*--allow/],
+      [textFor(policyOf([], { byDefault: 'deny' }), '10.4.7.11', 4711), /^denied by the default .*--allow/],
+      [policyOf([]).decidePath(request({ path: '/run/4711' })).text, /--allow unix:/],
+      [policyOf([]).decideListen(request({ host: '0.0.0.0', port: 4711 })).text, /--permit-listen/]
+    ]
+    for (const [text, pattern] of texts) {
+      assert.match(text, pattern)
+      assert.doesNotMatch(text, /\d|secret|dev\b/)
     }
   })
 
   it('keeps a key to its permitopen', () => {
-    const policy = policyOf([])
-    const all = { forwarding: true, permitOpen: null }
-    assert.strictEqual(policy.refuseIdentity(all, 'any', 1), null)
-    assert.match(policy.refuseIdentity({ forwarding: false, permitOpen: null }, 'any', 1), /no-port-forwarding/)
-    const some = { forwarding: true, permitOpen: [{ host: 'db.internal', port: 5432 }, { host: '::1', port: 0 }, { host: '*', port: 443 }] }
-    assert.strictEqual(policy.refuseIdentity(some, 'DB.internal', 5432), null)
-    assert.strictEqual(policy.refuseIdentity(some, '0:0:0:0:0:0:0:1', 7), null)
-    assert.strictEqual(policy.refuseIdentity(some, 'anything', 443), null)
-    for (const [host, port] of [['db.internal', 5433], ['xdb.internal', 5432], ['127.0.0.1', 7]]) {
-      assert.match(policy.refuseIdentity(some, host, port), /permitopen/, host)
+    const permissions = { ...FREE, permitOpen: [{ host: 'db.internal', port: 5432 }, { host: '::1', port: 0 }, { host: '*', port: 443 }] }
+    const preview = (host, port) => policyOf([]).preview(request({ permissions, host, port }))
+    assert.strictEqual(preview('DB.internal', 5432), null)
+    assert.strictEqual(preview('0:0:0:0:0:0:0:1', 7), null)
+    assert.strictEqual(preview('anything', 443), null)
+    for (const [host, port] of [['db.internal', 5433], ['xdb.internal', 5432], ['127.0.0.1', 7], ['::1%lo', 7]]) {
+      assert.match(preview(host, port).text, /permitopen/, host)
+    }
+    assert.match(policyOf([]).preview(request({ permissions: { ...FREE, forwarding: false } })).text, /no-port-forwarding/)
+  })
+})
+
+describe('policy: Unix sockets', () => {
+  const decide = (rules, path, more = {}) => policyOf(rules, more).decidePath(request({ path, ...more })).allow
+
+  it('are denied whatever the default, until a rule allows a path', () => {
+    assert(!decide([], '/run/db.sock'))
+    assert(!decide(['allow *:*'], '/run/db.sock'))
+    assert(decide(['allow unix:/run/db.sock'], '/run/db.sock'))
+    assert(decide(['allow unix:/run/*'], '/run/db.sock'))
+    assert(decide(['allow unix:/run/*/s.*'], '/run/a/s.5432'))
+  })
+
+  it('have stars that cross no slash, and one spelling', () => {
+    for (const path of ['/run/a/b', '/run', '/run/', '/runx/a', '//run/a', '/run/../etc/a', '/run/./a', '/run/..', 'run/a', '', '/run/a\0', `/run/${'x'.repeat(200)}`]) {
+      assert(!decide(['allow unix:/run/*'], path), JSON.stringify(path))
     }
   })
 
-  it('says nothing about the target in a refusal', () => {
-    assert.doesNotMatch(policyOf([]).refuseAddress('169.254.169.254', 4711), /169|4711/)
+  it('follow order, principals and transports', () => {
+    assert(!decide(['deny unix:/run/secret*', 'allow unix:/run/*'], '/run/secret.sock'))
+    assert(decide(['allow unix:/run/* dev'], '/run/a'))
+    assert(!decide(['allow unix:/run/* ops'], '/run/a'))
+    assert(!decide(['allow unix:/run/* * tls'], '/run/a'))
+  })
+
+  it('are not for keys with other limits', () => {
+    assert(!decide(['allow unix:/run/*'], '/run/a', { permissions: { ...FREE, forwarding: false } }))
+    assert(!decide(['allow unix:/run/*'], '/run/a', { permissions: { ...FREE, permitOpen: [{ host: '*', port: 0 }] } }))
+  })
+
+  it('of the server itself need a rule in so many words', () => {
+    const own = () => [{ path: '/run/alknet.sock' }, { address: '127.0.0.1', port: 1 }]
+    assert(!decide(['allow unix:/run/*'], '/run/alknet.sock', { own }))
+    assert(decide(['allow unix:/run/alknet.sock'], '/run/alknet.sock', { own }))
+  })
+})
+
+describe('policy: reserved destinations', () => {
+  const decide = (rules, host, more = {}) => policyOf(rules, more).decideReserved(request({ host, port: 0, ...more })).allow
+
+  it('are not for rules about addresses and names, nor for the default', () => {
+    assert(decide(['deny *:*', 'deny *:*', 'deny a*:*'], 'alknet-control', { byDefault: 'deny' }))
+  })
+
+  it('are for rules that name them', () => {
+    assert(!decide(['deny alknet-control:*'], 'alknet-control'))
+    assert(!decide(['allow alknet-control:* ops', 'deny alknet-*:*'], 'alknet-control'))
+    assert(decide(['allow alknet-control:* dev', 'deny alknet-*:*'], 'alknet-control'))
+    assert(!decide([], 'alknet-control', { permissions: { ...FREE, permitOpen: [{ host: 'db', port: 1 }] } }))
+  })
+})
+
+describe('policy: listening for a client', () => {
+  const listen = (permitListen, host, port, more) => policyOf([], { permitListen }).decideListen(request({ host, port, ...more })).addresses
+
+  it('permits loopback from port 1024 on, and nothing else', () => {
+    assert.deepStrictEqual(listen(undefined, 'localhost', 8080), ['127.0.0.1', '::1'])
+    assert.deepStrictEqual(listen(undefined, 'LOCALHOST', 1024), ['127.0.0.1', '::1'])
+    assert.deepStrictEqual(listen(undefined, '127.0.0.1', 0), ['127.0.0.1'])
+    assert.deepStrictEqual(listen(undefined, '::1', 65535), ['::1'])
+    assert.deepStrictEqual(listen(undefined, '127.3.4.5', 8080), ['127.3.4.5'])
+    for (const [host, port] of [['localhost', 1023], ['localhost', 22], ['', 8080], ['*', 8080], ['0.0.0.0', 8080], ['::', 8080], ['10.0.0.1', 8080],
+      ['example.com', 8080], ['127.1', 8080], ['::ffff:0.0.0.0', 8080], ['x\0', 8080]]) {
+      assert.deepStrictEqual(listen(undefined, host, port), [], `${host}:${port}`)
+    }
+    assert.deepStrictEqual(policyOf([]).decideListen(request({ path: '/tmp/a', host: undefined })).addresses, [])
+  })
+
+  it('permits what the rules name, instead', () => {
+    assert.deepStrictEqual(listen(['*:8080'], '', 8080), ['0.0.0.0', '::'])
+    assert.deepStrictEqual(listen(['*:8080'], 'localhost', 8081), [], 'the rules replace the default')
+    assert.deepStrictEqual(listen(['0.0.0.0:8080'], '', 8080), [], 'all addresses or none')
+    assert.deepStrictEqual(listen(['0.0.0.0:8080'], '0.0.0.0', 8080), ['0.0.0.0'])
+    assert.deepStrictEqual(listen(['127.0.0.1:8080'], 'localhost', 8080), ['127.0.0.1'])
+    assert.deepStrictEqual(listen(['private:80-90'], '10.0.0.1', 85), ['10.0.0.1'])
+    assert.deepStrictEqual(listen([], 'localhost', 8080), [])
+  })
+
+  it('gives any free port only where all of them are permitted', () => {
+    assert.deepStrictEqual(listen(['loopback:8000-9000'], 'localhost', 0), [])
+    assert.deepStrictEqual(listen(['loopback:1024-65535'], 'localhost', 0), ['127.0.0.1', '::1'])
+    assert.deepStrictEqual(listen(['loopback'], 'localhost', 0), ['127.0.0.1', '::1'])
+  })
+
+  it('asks who, over what, and what the key may', () => {
+    assert.deepStrictEqual(listen(['loopback dev'], 'localhost', 80), ['127.0.0.1', '::1'])
+    assert.deepStrictEqual(listen(['loopback ops'], 'localhost', 80), [])
+    assert.deepStrictEqual(listen(['loopback * iroh'], 'localhost', 80), [])
+    assert.deepStrictEqual(listen(['loopback'], 'localhost', 80, { permissions: { ...FREE, forwarding: false } }), [])
+    const permissions = { ...FREE, permitListen: [{ host: 'localhost', port: 8080 }, { host: '*', port: 9090 }] }
+    assert.deepStrictEqual(listen(undefined, 'localhost', 8080, { permissions }), ['127.0.0.1', '::1'])
+    assert.deepStrictEqual(listen(undefined, '127.0.0.1', 9090, { permissions }), ['127.0.0.1'])
+    assert.deepStrictEqual(listen(undefined, '127.0.0.1', 8080, { permissions }), [])
+    assert.deepStrictEqual(listen(['*:8080', '*:9090'], '', 8080, { permissions }), [])
+  })
+
+  it('permits paths by rule', () => {
+    const path = (rules, path) => policyOf([], { permitListen: rules }).decideListen(request({ path, host: undefined, port: undefined })).addresses
+    assert.deepStrictEqual(path(['unix:/run/user/*'], '/run/user/a'), ['/run/user/a'])
+    assert.deepStrictEqual(path(['unix:/run/user/*'], '/run/user/../a'), [])
+    assert.deepStrictEqual(path(['*:*'], '/run/user/a'), [])
   })
 })

@@ -1,11 +1,16 @@
 'use strict'
 
 const assert = require('assert')
+const dns = require('dns')
 const { fakeBinding, fakeStream, loadWith } = require('./helpers/fake-binding')
+const { nativeError } = require('../lib/errors')
 
 const KEY = Buffer.concat([Buffer.from([0, 0, 0, 11]), Buffer.from('ssh-ed25519'), Buffer.from([0, 0, 0, 32]), Buffer.alloc(32, 7)])
 const OTHER = Buffer.concat([KEY.subarray(0, -1), Buffer.from([9])])
 const LINE = `ssh-ed25519 ${KEY.toString('base64')}\n`
+
+const { lookup } = dns
+let found = [] // what every look-up finds
 
 /** A server over a scripted addon, and what it has logged. */
 async function startServer (options = {}) {
@@ -46,12 +51,23 @@ function ask (session, host, port, type = 0) {
   return channel
 }
 
+/** Asks for a name that has these addresses. */
+async function askName (session, addresses) {
+  found = addresses
+  const channel = ask(session, 'name.example', 80)
+  await new Promise(setImmediate)
+  await new Promise(setImmediate)
+  return channel
+}
+
 function refusals (session) {
   return session.calls.filter(([name]) => name === 'refuse').map(([, channel, reason, text]) => ({ channel, reason, text }))
 }
 
 describe('Server (scripted addon)', () => {
   let s
+  before(() => { dns.lookup = (host, options, done) => setImmediate(done, null, found.map((address) => ({ address }))) })
+  after(() => { dns.lookup = lookup })
   afterEach(() => s.close())
 
   it('says where it listens and who may come', async () => {
@@ -168,32 +184,59 @@ describe('Server (scripted addon)', () => {
     assert.deepStrictEqual(third.calls, [['admit', true], ['received']])
   })
 
-  it('connects first, then confirms, then joins', async () => {
-    s = await startServer()
+  it('has the channel connected to its target', async () => {
+    s = await startServer({ connectTimeout: 7 })
     const { session } = s.login()
     const channel = ask(session, '127.0.0.1', 80)
-    const [target] = s.binding.made.tcp
-    assert.deepStrictEqual(target.target, { address: '127.0.0.1', port: 80 })
+    assert.deepStrictEqual(channel.calls, [['connect', '127.0.0.1', 80, 7000]])
     assert(!session.called.includes('accept'))
-    target.emit('onopen')
+    assert.strictEqual(refusals(session).length, 0)
+  })
+
+  it('tries several addresses, then confirms, then joins', async () => {
+    s = await startServer()
+    const { session } = s.login()
+    const channel = await askName(session, ['127.0.0.1', '127.0.0.2', '169.254.169.254'])
+    const [first] = s.binding.made.tcp
+    assert.deepStrictEqual(first.target, { address: '127.0.0.1', port: 80 })
+    first.emit('onclose', null)
+    const second = s.binding.made.tcp[1]
+    assert.deepStrictEqual(second.target, { address: '127.0.0.2', port: 80 })
+    assert(!session.called.includes('accept'))
+    second.emit('onopen')
     assert.deepStrictEqual(session.calls.at(-1), ['accept', channel])
-    assert.deepStrictEqual([s.binding.made.relay[0].a, s.binding.made.relay[0].b], [channel, target])
+    assert.deepStrictEqual([s.binding.made.relay[0].a, s.binding.made.relay[0].b], [channel, second])
+    assert.strictEqual(s.binding.made.tcp.length, 2) // never the third
+  })
+
+  it('gives up several addresses when the client does', async () => {
+    s = await startServer()
+    const { session } = s.login()
+    const channel = await askName(session, ['127.0.0.1', '127.0.0.2'])
+    channel.emit('onclose', null)
+    assert.deepStrictEqual(s.binding.made.tcp[0].called, ['close'])
+    s.binding.made.tcp[0].emit('onopen')
+    assert(!session.called.includes('accept'))
+    assert.strictEqual(refusals(session).length, 0)
   })
 
   it('says why a target cannot be reached', async () => {
-    const { nativeError } = require('../lib/errors')
     s = await startServer()
     const { session } = s.login()
     const channel = ask(session, '127.0.0.1', 80)
-    s.binding.made.tcp[0].emit('onclose', nativeError('ERR_ALKNET_SYS', 'system', 'ECONNREFUSED', -111, 0, 'x'))
+    channel.emit('onrefused', nativeError('ERR_ALKNET_SYS', 'system', 'ECONNREFUSED', -111, 0, 'x'))
     assert.deepStrictEqual(refusals(session), [{ channel, reason: 2, text: 'Connection refused' }])
+    const late = ask(session, '127.0.0.1', 80)
+    late.emit('onrefused', nativeError('ERR_ALKNET_TIMEOUT', 'timeout', null, 0, 0, 'x'))
+    assert.deepStrictEqual(refusals(session)[1], { channel: late, reason: 2, text: 'Connection timed out' })
   })
 
   it('denies what the policy denies, and itself', async () => {
     s = await startServer()
     const { session } = s.login()
-    for (const [host, port] of [['169.254.169.254', 80], ['127.0.0.1', 2222], ['0.0.0.0', 80], ['::ffff:169.254.169.254', 80]]) ask(session, host, port)
-    assert.strictEqual(s.binding.made.tcp.length, 0)
+    for (const [host, port] of [['169.254.169.254', 80], ['127.0.0.1', 2222], ['0.0.0.0', 80], ['::ffff:169.254.169.254', 80]]) {
+      assert.deepStrictEqual(ask(session, host, port).calls, [])
+    }
     assert.deepStrictEqual(refusals(session).map((one) => one.reason), [1, 1, 1, 1])
   })
 
@@ -213,23 +256,22 @@ describe('Server (scripted addon)', () => {
     const { session } = s.login()
     const channel = ask(session, '127.0.0.1', 80)
     channel.emit('onclose', null)
-    assert.deepStrictEqual(s.binding.made.tcp[0].called, ['close'])
-    s.binding.made.tcp[0].emit('onopen')
-    assert(!session.called.includes('accept'))
     assert.strictEqual(refusals(session).length, 0)
   })
 
   it('counts channels until both sides are closed', async () => {
     s = await startServer({ maxChannels: 2 })
     const { session } = s.login()
-    ask(session, '127.0.0.1', 80)
-    ask(session, '127.0.0.1', 80)
+    const first = ask(session, '127.0.0.1', 80)
+    await askName(session, ['127.0.0.1', '127.0.0.2'])
     ask(session, '127.0.0.1', 80)
     assert.deepStrictEqual(refusals(session).map((one) => one.reason), [4])
-    for (const target of s.binding.made.tcp) target.emit('onopen')
+    s.binding.made.tcp[0].emit('onopen')
     ask(session, '127.0.0.1', 80)
     assert.strictEqual(refusals(session).length, 2)
     s.binding.made.relay[0].emit('onclose', null, 1, 1)
+    first.emit('onclose', null)
+    ask(session, '127.0.0.1', 80)
     ask(session, '127.0.0.1', 80)
     assert.strictEqual(refusals(session).length, 2)
   })
@@ -237,8 +279,8 @@ describe('Server (scripted addon)', () => {
   it('never resolves a reserved name', async () => {
     s = await startServer()
     const { session } = s.login()
-    for (const host of ['alknet-control', 'ALKNET-control', 'alknet-x.example.com']) ask(session, host, 80)
-    assert.deepStrictEqual(refusals(session).map((one) => one.text), Array(3).fill('nobody serves this here'))
+    for (const host of ['alknet-control', 'ALKNET-control', 'alknet-x.example.com', 'ａｌｋｎｅｔ-x', 'alk\u00adnet-x', 'Ⓐlknet-x。example']) ask(session, host, 80)
+    assert.deepStrictEqual(refusals(session).map((one) => one.text), Array(6).fill('nobody serves this here'))
     assert.strictEqual(s.binding.made.tcp.length, 0)
   })
 
@@ -251,7 +293,7 @@ describe('Server (scripted addon)', () => {
     assert.strictEqual(served.length, 0)
     channel.emit('onopen')
     assert.deepStrictEqual(served[0].info, {
-      identity: { id: `SHA256:${KEY.toString('hex')}`, scopes: [], resources: [] },
+      identity: { id: `SHA256:${KEY.toString('hex')}`, scopes: [], resources: {} },
       user: 'root',
       remoteAddress: '198.51.100.7',
       remotePort: 5555,
@@ -272,8 +314,8 @@ describe('Server (scripted addon)', () => {
     s = await startServer({ log: { level: 'debug', write: (line) => s?.lines.push(line) } })
     const { session } = s.login()
     ask(session, '169.254.169.254', 4711)
-    ask(session, '127.0.0.1', 4712)
-    s.binding.made.tcp[0].emit('onclose', null)
+    const channel = ask(session, '127.0.0.1', 4712)
+    channel.emit('onrefused', nativeError('ERR_ALKNET_SYS', 'system', 'ECONNREFUSED', -111, 0, 'connect 169.254.169.254:4712'))
     ask(session, 'alknet-secret', 4713)
     assert.doesNotMatch(s.lines.join('\n'), /169\.254|471[123]|secret/)
   })
@@ -283,17 +325,121 @@ describe('Server (scripted addon)', () => {
     const busy = s.login().session
     const idle = s.login().session
     const channel = ask(busy, '127.0.0.1', 80)
-    s.binding.made.tcp[0].emit('onopen')
-    assert(channel)
     const closing = s.server.close({ drainMs: 3_600_000 })
     assert(idle.called.includes('close'))
     assert(!busy.called.includes('close'))
-    s.binding.made.relay[0].emit('onclose', null, 1, 1)
+    channel.emit('onclose', null)
     assert(busy.called.includes('close'))
     for (const session of s.binding.made.session) session.emit('onclose', null)
     s.binding.made.listener[0].emit('onclose')
     await closing
     assert.strictEqual(s.server.connections, 0)
+  })
+
+  it('takes over keys, policy and limits at once, for old sessions too', async () => {
+    s = await startServer()
+    const { session } = s.login()
+    ask(session, '127.0.0.1', 80)
+    assert.strictEqual(refusals(session).length, 0)
+    await s.server.reload({
+      authorizedKeys: Buffer.from(`ssh-ed25519 ${OTHER.toString('base64')}\n`),
+      forwarding: { rules: ['deny loopback'] },
+      maxConnectionsPerIp: 1,
+      maxChannels: 2
+    })
+    ask(session, '127.0.0.1', 80)
+    assert.deepStrictEqual(refusals(session).map((one) => one.text), ['denied by a rule of the server (the operator can allow it with --allow, before that rule)'])
+    ask(session, '192.0.2.1', 80)
+    ask(session, '192.0.2.1', 80)
+    assert.strictEqual(refusals(session).at(-1).reason, 4, 'the third open channel')
+    assert.deepStrictEqual(s.connect().stream.called, ['peer', 'close'], 'the second connection of that address')
+    const { session: next } = s.connect({ address: '198.51.100.8', port: 1, family: 4 })
+    next.emit('onauth', 'a', 'ssh-ed25519', KEY, true)
+    next.emit('onauth', 'a', 'ssh-ed25519', OTHER, true)
+    assert.deepStrictEqual(next.calls, [['admit', false], ['admit', true]])
+    assert.strictEqual(s.lines.filter((line) => line === 'INFO reloaded').length, 1)
+  })
+
+  it('takes over all or nothing', async () => {
+    s = await startServer({ forwarding: { rules: ['deny 192.0.2.0/24:*'] }, maxChannels: 5 })
+    const { session } = s.login()
+    const wrong = [
+      { forwarding: { rules: ['deny 127.1:*'] }, maxChannels: 1 },
+      { forwarding: { rules: [] }, authorizedKeys: '/nonexistent/authorized_keys' },
+      { maxChannels: 1, maxSessions: -1 },
+      { forwarding: { rules: [] }, noSuchOption: 1 },
+      () => { throw new Error('no file') },
+      async () => ({ hostKey: 'x', forwarding: {}, maxChannels: 0 })
+    ]
+    for (const changes of wrong) await assert.rejects(s.server.reload(changes))
+    assert.strictEqual(s.lines.filter((line) => line.startsWith('ERROR not reloaded')).length, wrong.length)
+    assert.match(s.lines.at(-1), /problem="maxChannels: must be a whole number/)
+    ask(session, '192.0.2.1', 80)
+    for (let i = 0; i < 5; i++) ask(session, '127.0.0.1', 80)
+    ask(session, '127.0.0.1', 80)
+    assert.deepStrictEqual(refusals(session).map((one) => one.reason), [1, 4])
+    const { session: next } = s.connect()
+    next.emit('onauth', 'a', 'ssh-ed25519', KEY, true)
+    assert.deepStrictEqual(next.calls, [['admit', true]])
+  })
+
+  it('keeps what a change does not name; a function gives everything', async () => {
+    s = await startServer({ forwarding: { rules: ['deny loopback'] }, maxSessions: 1 })
+    await s.server.reload({ maxChannels: 3 })
+    assert.strictEqual(s.server._options.maxSessions, 1)
+    const { session } = s.login()
+    ask(session, '127.0.0.1', 80)
+    assert.strictEqual(refusals(session).length, 1)
+    await s.server.reload(() => ({ hostKey: Buffer.from('host key'), authorizedKeys: Buffer.from(LINE), listen: '127.0.0.1:2222' }))
+    assert.strictEqual(s.server._options.maxSessions, 0)
+    ask(session, '127.0.0.1', 80)
+    assert.strictEqual(refusals(session).length, 1)
+    assert(!s.lines.some((line) => line.includes('needs a new start')), 'nothing else has changed')
+  })
+
+  it('names what needs a new start, and leaves it', async () => {
+    s = await startServer()
+    await s.server.reload({ listen: '127.0.0.1:3333', hostKey: 'other', maxChannels: 1 })
+    assert.deepStrictEqual(s.lines.filter((line) => line.includes('new start')), ['WARN needs a new start option=hostKey', 'WARN needs a new start option=listen'])
+    assert.deepStrictEqual(s.server._options.listen, [{ address: '127.0.0.1', port: 2222 }])
+    assert.strictEqual(s.server._options.maxChannels, 1)
+  })
+
+  it('lets the last of several reloads win', async () => {
+    s = await startServer()
+    let give
+    const slow = s.server.reload(() => new Promise((resolve) => { give = resolve }))
+    const quick = s.server.reload({ maxChannels: 7 })
+    await new Promise((resolve) => setImmediate(resolve))
+    give({ hostKey: Buffer.from('host key'), maxChannels: 3 })
+    await Promise.all([slow, quick])
+    assert.strictEqual(s.server._options.maxChannels, 7)
+  })
+
+  it('lets the policy decide that stood there when the channel opened', async () => {
+    const dns = require('dns')
+    const { lookup } = dns
+    let answer
+    dns.lookup = (name, options, done) => { answer = () => done(null, [{ address: '127.0.0.1', family: 4 }]) }
+    try {
+      s = await startServer()
+      const { session } = s.login()
+      const channel = ask(session, 'slow.example', 80)
+      await s.server.reload({ forwarding: { rules: ['deny loopback'] } })
+      answer()
+      assert.deepStrictEqual(channel.calls.find(([name]) => name === 'connect')?.[1], '127.0.0.1')
+      assert.strictEqual(refusals(session).length, 0)
+    } finally {
+      dns.lookup = lookup
+    }
+  })
+
+  it('gives everybody a copy of the identity that nobody can change', async () => {
+    s = await startServer({ onConnection: (stream, info) => assert.throws(() => info.identity.scopes.push('root'), TypeError) })
+    const infos = []
+    s.server.on('auth', (info) => infos.push(info))
+    s.login()
+    assert(Object.isFrozen(infos[0].identity))
   })
 
   it('keeps the old keys when the new ones cannot be read', async () => {

@@ -4,12 +4,12 @@
 
 const { Option } = require('commander')
 const {
-  DRAIN_MS, addCommon, addPlanned, inFlags, libraryOptions, number, onStop, passphrase, printer, repeatable, value
+  DRAIN_MS, addCommon, addPlanned, gather, number, onStop, passphrase, printer, repeatable, value
 } = require('./shared')
 
 const PLANNED = [
   '--peer <id>', '--remote-forward <spec>', '--proxy <url>', '--tls-server-name <name>', '--tls-ca <path>',
-  '--insecure', '--iroh-relay <url>', '--config <file>', '--profile <name>', '--retry'
+  '--insecure', '--iroh-relay <url>', '--retry'
 ]
 
 const EPILOGUE = `
@@ -17,6 +17,7 @@ Examples:
   $ alknet connect --server example.com --identity ~/.ssh/id_ed25519 --accept-new
   $ alknet connect --server example.com:2222 --identity key --host-key SHA256:... --socks5 127.0.0.1:0
   $ alknet connect --server example.com --identity key --forward 5432:db.internal:5432
+  $ alknet connect --config alknet.toml --profile work
 
 The SOCKS5 proxy is always there; names are looked up at the server. SIGTERM and
 SIGINT let connections end for up to 2 s and exit with 0; a second one ends at
@@ -30,7 +31,13 @@ function readyLine (listener) {
 }
 
 async function run (flags, command) {
-  const { openSession } = require('../..')
+  const { options, explain, isQuiet } = await gather(command, { kind: 'connect', planned: PLANNED })
+  const { checkConnect, openSession } = require('../..')
+  if (command.opts().check) {
+    const { config } = await checkConnect({ socks5: true, ...options, passphrase }).catch((err) => { throw explain(err) })
+    process.stdout.write(config)
+    return
+  }
   const controller = new AbortController()
   let session = null
   const release = onStop(() => {
@@ -38,13 +45,12 @@ async function run (flags, command) {
     else session.close({ drainMs: DRAIN_MS })
   })
   try {
-    const options = libraryOptions(command, PLANNED)
     session = await openSession({ socks5: true, ...options, passphrase, signal: controller.signal })
-    for (const listener of session.localListeners) printer(command)(readyLine(listener))
+    for (const listener of session.localListeners) printer(isQuiet)(readyLine(listener))
     await session.closed
     if (session.error !== null) throw lost(session.error)
   } catch (err) {
-    if (!controller.signal.aborted) throw inFlags(err)
+    if (!controller.signal.aborted) throw explain(err)
   } finally {
     release()
   }
@@ -71,6 +77,8 @@ module.exports = (alknet) => {
     .addOption(number('--connect-timeout <seconds>', 'time to reach the server (default: 20)'))
     .addOption(number('--handshake-timeout <seconds>', 'time for key exchange and login (default: 30)'))
     .addOption(number('--open-timeout <seconds>', 'time for the server to reach a target (default: 30)'))
+    .addOption(value('--profile <name>', 'the part [profiles.NAME] of the --config file, over its [client]'))
+    .addOption(new Option('--check', 'say what is wrong, or print what would be in effect, and exit'))
     .addHelpText('after', EPILOGUE)
     .action(run)
   addCommon(command)

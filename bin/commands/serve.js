@@ -2,16 +2,16 @@
 
 /** alknet serve */
 
+const { Option } = require('commander')
 const {
-  DRAIN_MS, addCommon, addPlanned, inFlags, libraryOptions, number, onStop, passphrase, printer, repeatable
+  DRAIN_MS, addCommon, addPlanned, gather, number, onStop, passphrase, printer, repeatable, rules
 } = require('./shared')
 
 const PLANNED = [
   '--cert-authority <path>', '--revoked-keys <path>', '--tls-cert <path>', '--tls-key <path>',
   '--acme-domain <name>', '--acme-directory <url>', '--acme-contact <address>', '--acme-cache <path>',
   '--acme-challenge <kind>', '--stealth', '--stealth-upstream <url>', '--proxy <url>',
-  '--deny <rule>', '--default <policy>', '--permit-listen <rule>', '--metrics <address>',
-  '--config <file>', '--check'
+  '--metrics <address>'
 ]
 
 const RENAMED = { key: 'hostKey' }
@@ -21,16 +21,42 @@ Examples:
   $ alknet serve --key host_key --authorized-keys authorized_keys --listen 127.0.0.1:2222
   $ alknet serve --key host_key --authorized-keys authorized_keys --allow 169.254.169.254:80
 
-SIGHUP reads the authorized keys again. SIGTERM and SIGINT stop accepting, let
-connections end for up to 2 s and exit with 0; a second one ends at once.
+  $ alknet serve --key host_key --authorized-keys authorized_keys --default deny --allow private:443 --allow '*.internal:5432 ops'
+  $ alknet serve --config alknet.toml --check
+
 Allowed are all targets but link-local, metadata and unspecified addresses and
-this server's own listeners; --allow lifts that for what it names.`
+this server's own listeners, until a rule or --default says otherwise.
+docs/policy.md has the rules, docs/config.md the file.
+
+SIGHUP reads the file and the authorized keys again: all of it, or nothing when
+something is wrong. SIGTERM and SIGINT stop accepting, let connections end for
+up to 2 s and exit with 0; a second one ends at once.`
 
 function hostPortOf ({ address, port }) {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
 
-async function run (flags, command) {
+/** --check: what would be in effect on stdout, lines of no use on stderr. */
+async function check ({ options, explain }) {
+  const { checkServe } = require('../..')
+  const { config, problems } = await checkServe({ ...options, passphrase }).catch((err) => { throw explain(err) })
+  for (const { source, line, message } of problems) {
+    process.stderr.write(`${source}:${line}: ${message}; this line grants nothing\n`)
+  }
+  process.stdout.write(config)
+}
+
+/** What the next SIGHUP takes over; its errors name file, line and column. */
+async function changes (collect) {
+  const { checkServe } = require('../..')
+  const { options, explain } = await collect()
+  await checkServe(options, { hostKeys: false }).catch((err) => { throw explain(err) })
+  return options
+}
+
+async function run (collect, command) {
+  const given = await collect()
+  if (command.opts().check) return check(given)
   const { serve } = require('../..')
   const controller = new AbortController()
   let server = null
@@ -38,15 +64,14 @@ async function run (flags, command) {
     if (server === null) controller.abort()
     else server.close({ drainMs: DRAIN_MS })
   })
-  const reload = () => server?.reloadAuth().catch(() => {}) // it has been logged
+  const reload = () => server?.reload(() => changes(collect)).catch(() => {}) // it has been logged
   process.on('SIGHUP', reload)
   try {
-    const options = libraryOptions(command, PLANNED, RENAMED)
-    server = await serve({ ...options, passphrase, signal: controller.signal })
-    for (const address of [server.address()].flat()) printer(command)(`listening on ${hostPortOf(address)}`)
+    server = await serve({ ...given.options, passphrase, signal: controller.signal })
+    for (const address of [server.address()].flat()) printer(given.isQuiet)(`listening on ${hostPortOf(address)}`)
     await server.closed
   } catch (err) {
-    if (!controller.signal.aborted) throw inFlags(err, RENAMED)
+    if (!controller.signal.aborted) throw given.explain(err)
   } finally {
     release()
     process.off('SIGHUP', reload)
@@ -54,12 +79,13 @@ async function run (flags, command) {
 }
 
 module.exports = (alknet) => {
+  const flagRules = []
+  const collect = () => gather(command, { kind: 'serve', planned: PLANNED, renamed: RENAMED, flagRules })
   const command = alknet.command('serve')
     .description('run the server that clients connect to')
     .addOption(repeatable('--key <path>', 'private host key (repeatable; required)'))
     .addOption(repeatable('--authorized-keys <path>', 'who may log in (repeatable; default: nobody)'))
     .addOption(repeatable('--listen <addr:port>', 'where to listen (repeatable; port 0: any; default: 0.0.0.0:22)'))
-    .addOption(repeatable('--allow <target:port>', 'lift the built-in deny for this address, network or set (repeatable)'))
     .addOption(number('--max-connections-per-ip <n>', '0: no limit (default: 0)'))
     .addOption(number('--max-auth-attempts <n>', 'keys a connection may try or ask about (default: 10)'))
     .addOption(number('--max-unauthenticated <n>', 'connections not logged in; random early drop from half on (default: 100)'))
@@ -67,8 +93,11 @@ module.exports = (alknet) => {
     .addOption(number('--max-sessions <n>', '0: no limit (default: 0)'))
     .addOption(number('--max-lookups <n>', 'names a session may have looked up at once (default: 64)'))
     .addOption(number('--connect-timeout <seconds>', 'time to reach a target (default: 20)'))
+    .addOption(repeatable('--permit-listen <rule>', 'address:port [principals] [transports] that clients may listen on here, or none (repeatable; default: loopback:1024-65535)'))
+    .addOption(new Option('--check', 'say what is wrong, or print what would be in effect, and exit'))
     .addHelpText('after', EPILOGUE)
-    .action(run)
+    .action(() => run(collect, command))
+  rules(command, flagRules)
   addCommon(command)
   addPlanned(command, PLANNED)
 }

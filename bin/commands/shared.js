@@ -14,9 +14,24 @@ function repeatable (flags, text, env) {
   return env === undefined ? option : option.env(env)
 }
 
-/** A flag with a number; the library says which numbers it takes. */
+/** A flag with a number, or a duration; the library says which it takes. */
 function number (flags, text) {
-  return new Option(flags, text).argParser((value) => /^\d{1,15}$/.test(value) ? Number(value) : NaN)
+  return new Option(flags, text).argParser((value) => /^\d{1,15}$/.test(value) ? Number(value) : value)
+}
+
+/**
+ * --allow and --deny into one list, in the order in which they stand on the
+ * command line: the first that matches decides.
+ */
+function rules (command, list) {
+  for (const [action, text] of [['allow', 'let clients reach it; names what the built-in deny is lifted for'], ['deny', 'refuse it']]) {
+    command.addOption(new Option(`--${action} <rule>`, `target:port [principals] [transports]: ${text} (repeatable; the first rule that matches decides)`)
+      .argParser((rule, before = []) => {
+        list.push({ flag: `--${action}`, rule: `${action} ${rule}` })
+        return [...before, rule]
+      }))
+  }
+  return command.addOption(value('--default <action>', 'allow or deny what no rule matches (default: allow)'))
 }
 
 /** A flag with a value, from the environment too when env is given. */
@@ -48,6 +63,7 @@ function addCommon (command) {
     .addOption(value('--log-level <level>', 'error, warn, info or debug (default: info)', 'ALKNET_LOG_LEVEL'))
     .addOption(value('--log-format <format>', 'text or json (default: text)', 'ALKNET_LOG_FORMAT'))
     .addOption(new Option('--quiet', 'only errors').env('ALKNET_QUIET'))
+    .addOption(value('--config <file>', 'TOML with what flags hold; flags and variables come before it'))
 }
 
 /**
@@ -62,19 +78,79 @@ function libraryOptions (command, planned, renamed = {}) {
       throw Object.assign(new Error(`${option.long}: not available yet`), { code: 'ERR_ALKNET_OPTION', stage: 'options' })
     }
   }
-  const { logLevel, logFormat, quiet, ...rest } = attributes
-  const out = { log: logOptions(logLevel, logFormat, quiet) }
-  for (const [name, given] of Object.entries(rest)) out[renamed[name] ?? name] = given
+  const out = {}
+  for (const [name, given] of Object.entries(attributes)) {
+    if (!NOT_OPTIONS.has(name)) out[renamed[name] ?? name] = given
+  }
   return out
 }
 
-function logOptions (level, format, quiet) {
-  return { level: quiet ? 'error' : level, format }
+// Flags that say where options come from, or that become a part of one.
+const NOT_OPTIONS = new Set([
+  'config', 'profile', 'check', 'allow', 'deny', 'default', 'permitListen', 'logLevel', 'logFormat', 'quiet'
+])
+
+/** The log: --quiet, then --log-level, then the file's quiet and log-level. */
+function logOptions ({ logLevel, logFormat, quiet }, config) {
+  const file = config?.options.log ?? {}
+  const level = logLevel ?? (config?.quiet ? 'error' : file.level)
+  return { level: quiet ? 'error' : level, format: logFormat ?? file.format }
+}
+
+/** The rules of flags stand before those of the file: they come first. */
+function forwardingOptions ({ default: byDefault, permitListen }, flagRules, file = {}) {
+  return {
+    default: byDefault ?? file.default,
+    rules: [...flagRules.map((one) => one.rule), ...[].concat(file.rules ?? [])],
+    permitListen: permitListen === undefined ? file.permitListen : permitListen.join() === 'none' ? 'none' : permitListen
+  }
+}
+
+/**
+ * All that flags, variables and the file say, the first of them that says it.
+ * Gives { options, explain, isQuiet }; explain(err) makes an option's error
+ * name the flag, or the file with line and column.
+ * @param {object} about
+ * @param {'serve'|'connect'} about.kind whose options
+ * @param {string[]} [about.planned] flags that are not available yet
+ * @param {object} [about.renamed] { flag's name: option's name }
+ * @param {object[]} [about.flagRules] of rules(); with them there is `forwarding`
+ */
+async function gather (command, { kind, planned = [], renamed = {}, flagRules }) {
+  const attributes = command.opts()
+  const flags = libraryOptions(command, planned, renamed)
+  const { readConfig } = require('../..')
+  if (attributes.config === undefined && attributes.profile !== undefined) {
+    throw Object.assign(new Error('--profile: needs --config'), { code: 'ERR_ALKNET_OPTION', stage: 'options' })
+  }
+  const config = attributes.config === undefined
+    ? null
+    : await readConfig(attributes.config, { command: kind, profile: attributes.profile }).catch((err) => { throw inFlags(err) })
+  const options = { ...config?.options, ...flags, log: logOptions(attributes, config) }
+  if (flagRules !== undefined) options.forwarding = forwardingOptions(attributes, flagRules, config?.options.forwarding)
+  const isGiven = (option) => Object.hasOwn(flags, option) ||
+    attributes[option.replace(/^(log|forwarding)\.(\w)/, (_, part, c) => part === 'log' ? `log${c.toUpperCase()}` : c)] !== undefined
+  const explain = (err) => explained(err, { config, isGiven, flagRules: flagRules ?? [], renamed })
+  return { options, config, explain, isQuiet: attributes.quiet ?? config?.quiet ?? false }
+}
+
+function explained (err, { config, isGiven, flagRules, renamed }) {
+  if (err.option === undefined || !err.message.startsWith(`${err.option}:`)) return err
+  const isRule = err.option === 'forwarding.rules'
+  if (isRule && err.index < flagRules.length) {
+    err.message = flagRules[err.index].flag + err.message.slice(err.option.length)
+    return err
+  }
+  const index = isRule ? err.index - flagRules.length : err.index
+  const where = isRule || !isGiven(err.option) ? config?.where(err.option, index) : null
+  inFlags(err, renamed)
+  if (typeof where === 'string') err.message = `${where}: ${err.message.replace(/^--/, '')}`
+  return err
 }
 
 /** Lines for a person or a script, on stdout; the log goes to stderr. */
-function printer (command) {
-  return command.opts().quiet ? () => {} : (line) => process.stdout.write(`${line}\n`)
+function printer (isQuiet) {
+  return isQuiet ? () => {} : (line) => process.stdout.write(`${line}\n`)
 }
 
 // ---- errors
@@ -82,7 +158,7 @@ function printer (command) {
 /** The option's name as the flag it came from. */
 function flagOf (option, renamed) {
   const name = Object.keys(renamed).find((flag) => renamed[flag] === option) ?? option
-  return `--${name.replace('.', '-').replace(/([A-Z])/g, (c) => `-${c.toLowerCase()}`)}`
+  return `--${name.replace('forwarding.', '').replace('.', '-').replace(/([A-Z])/g, (c) => `-${c.toLowerCase()}`)}`
 }
 
 /** Makes the message of an option's error speak of flags. */
@@ -172,12 +248,13 @@ module.exports = {
   addPlanned,
   describeError,
   exitCodeOf,
+  gather,
   inFlags,
-  libraryOptions,
   number,
   onStop,
   passphrase,
   printer,
   repeatable,
+  rules,
   value
 }

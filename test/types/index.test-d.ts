@@ -22,6 +22,7 @@ async function client (): Promise<void> {
   await forward.unref().close()
   session.on('close', (err) => { const code: string | undefined = err?.code; return code })
   const cipher: string | undefined = session.info?.cipherIn
+  session.unref().ref()
   await session.close({ drainMs: cipher === undefined ? 0 : 2000 })
   await session.closed
   const one = await alknet.connect({ server: 'x', identity: 'k', destination: 'web:80' })
@@ -33,7 +34,7 @@ async function server (): Promise<void> {
     hostKey: 'host_key',
     authorizedKeys: 'authorized_keys',
     listen: ['127.0.0.1:0', '[::1]:0'],
-    allow: 'metadata:80',
+    forwarding: { default: 'deny', rules: ['allow metadata:80', { action: 'deny', target: '*:*', principals: ['x'] }], permitListen: 'none' },
     onConnection: (stream, info) => {
       const id: string = info.identity.id
       stream.end(id + info.destination)
@@ -42,6 +43,14 @@ async function server (): Promise<void> {
   running.on('auth', (info) => { const user: string = info.user; return user })
   const addresses: alknet.Address[] = [running.address()].flat()
   await running.reloadAuth()
+  await running.reload({ maxSessions: 5 })
+  const config = await alknet.readConfig('alknet.toml', { command: 'serve' })
+  await running.reload(() => config.options as unknown as alknet.ServeOptions)
+  const where: string | null = config.where('forwarding.rules', 1)
+  const { allow, verdicts } = await alknet.testPolicy({}, { target: 'a:1', id: 'x', scopes: [where ?? ''] })
+  const by: string[] = verdicts.map((one) => `${one.by} ${allow}`)
+  const { problems } = await alknet.checkServe({ hostKey: by, loginGrace: '5m' })
+  await alknet.checkConnect({ server: 'x', identity: problems.map((one) => one.source) })
   await running.ref().close({ drainMs: addresses.length })
 }
 

@@ -1,0 +1,124 @@
+'use strict'
+
+/**
+ * Questions to a configuration, without a server: does it hold, what is in
+ * effect, may somebody reach a target?
+ */
+
+const dns = require('dns')
+const binding = require('./binding')
+const { optionError } = require('./errors')
+const { loadAuthorizer } = require('./authorizer')
+const { canonicalHost, parseHostPort } = require('./addresses')
+const { formatConfig } = require('./config')
+const { createIdentity } = require('./identity')
+const { loadPrivateKey } = require('./keys')
+const { Lookups } = require('./lookups')
+const { clientOptions, serverOptions } = require('./options')
+const { Policy } = require('./policy')
+
+const RESERVED = /^alknet-/
+
+/**
+ * Checks everything that serve() would, and reads the same files, but listens
+ * nowhere.
+ * @param {object} raw options of serve()
+ * @param {{ hostKeys?: boolean }} [what] false: leave the private keys alone
+ * @returns {Promise<{ config: string, problems: object[] }>} what would be in
+ *   effect, as TOML without secrets; the lines of authorized_keys that grant
+ *   nothing, as { source, line, message }
+ */
+async function checkServe (raw, { hostKeys = true } = {}) {
+  const options = serverOptions(raw)
+  const { signal, passphrase } = options
+  for (const source of hostKeys ? options.hostKey : []) {
+    await loadPrivateKey(source, { option: 'hostKey', passphrase, signal })
+  }
+  const { problems } = await loadAuthorizer(options.authorizedKeys)
+  return { config: formatConfig('serve', options), problems }
+}
+
+/**
+ * Checks options of openSession() and reads the keys, but connects to nobody.
+ * @param {object} raw
+ * @returns {Promise<{ config: string }>} what would be in effect, as TOML
+ *   without secrets
+ */
+async function checkConnect (raw) {
+  const options = clientOptions(raw)
+  const { signal, passphrase } = options
+  for (const source of options.identity) await loadPrivateKey(source, { option: 'identity', passphrase, signal })
+  return { config: formatConfig('connect', options) }
+}
+
+/** 'host:port' or 'unix:/path' => { host, port } or { path }. */
+function parseTarget (text) {
+  if (typeof text !== 'string') throw optionError('target', 'must be host:port or unix:/path')
+  if (text.startsWith('unix:')) return { path: text.slice(5) }
+  const parsed = parseHostPort(text)
+  if (typeof parsed === 'string') throw optionError('target', parsed)
+  const host = canonicalHost(parsed.host)
+  if (host === null) throw optionError('target', 'is not a host name or an address')
+  if (parsed.port === undefined || (parsed.port === 0 && !RESERVED.test(host))) throw optionError('target', 'needs a port of 1 to 65535')
+  return { host, port: parsed.port }
+}
+
+/** The line of authorized_keys for the key id, or null. */
+async function lineOf (inputs, id) {
+  const { authorizer } = await loadAuthorizer(inputs)
+  return authorizer.entries().find((entry) => !entry.certAuthority && binding.fingerprint(entry.blob) === id) ?? null
+}
+
+function lookUp (host, lookup) {
+  return new Promise((resolve, reject) => {
+    new Lookups(1, lookup).resolve(host, (err, addresses) => {
+      if (err) reject(Object.assign(err, { message: `${host}: name not found` }))
+      else resolve(addresses)
+    })
+  })
+}
+
+/**
+ * Whether the policy of these options lets somebody reach a target, and by
+ * which rule. A name is looked up here, as the server would.
+ * @param {object} raw options of serve(); hostKey may be missing
+ * @param {object} question
+ * @param {string} question.target 'host:port' or 'unix:/path'
+ * @param {string} question.id the identity's id: a key that stands in
+ *   authorizedKeys brings its line's scopes and limits
+ * @param {string[]} [question.scopes] scopes on top
+ * @param {'tcp'|'tls'|'iroh'|'stream'} [question.transport='tcp']
+ * @param {Function} [question.lookup] in place of dns.lookup
+ * @returns {Promise<{ allow: boolean, isKnown: boolean, verdicts: object[] }>}
+ *   verdicts: { address, allow, by, rule, number, text }, one for each address
+ */
+async function testPolicy (raw, { target, id, scopes = [], transport = 'tcp', lookup = dns.lookup }) {
+  const options = serverOptions({ hostKey: 'none', ...raw })
+  const where = parseTarget(target)
+  const line = await lineOf(options.authorizedKeys, id)
+  const request = {
+    ...where,
+    transport,
+    identity: createIdentity({ id, scopes: [...(line?.scopes ?? []), ...scopes] }),
+    permissions: line ?? { forwarding: true, permitOpen: null, permitListen: null }
+  }
+  const { default: byDefault, rules, permitListen } = options.forwarding
+  const policy = new Policy({ rules, byDefault, permitListen, own: () => options.listen.filter((one) => one.port !== 0) })
+  const verdicts = await judge(policy, request, lookup)
+  return {
+    allow: verdicts.some((one) => one.allow),
+    isKnown: line !== null,
+    verdicts: verdicts.map(({ rule, ...rest }) => ({ ...rest, rule: rule === null ? null : rule.text }))
+  }
+}
+
+async function judge (policy, request, lookup) {
+  if (request.path !== undefined) return [{ address: null, ...policy.decidePath(request) }]
+  if (RESERVED.test(request.host)) return [{ address: null, ...policy.decideReserved(request) }]
+  const early = policy.preview(request)
+  if (early !== null) return [{ address: null, ...early }]
+  const addresses = await lookUp(request.host, lookup)
+  return policy.decide(request, addresses).verdicts.map((one, i) => ({ address: addresses[i], ...one }))
+}
+
+module.exports = { checkConnect, checkServe, testPolicy }
