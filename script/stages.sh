@@ -8,6 +8,7 @@ passed=0
 failed=0
 skipped=0
 table=()
+broken=() # the names of stages that failed
 stage_log=$(mktemp)
 mocha_counts=$(mktemp)
 trap 'rm -f "$stage_log" "$mocha_counts"' EXIT
@@ -31,6 +32,7 @@ stage() {
   passed=$((passed + p))
   failed=$((failed + f))
   skipped=$((skipped + s))
+  if [ "$f" != 0 ]; then broken+=("$name"); fi
   table+=("$(printf '%-28s %6d passed %4d failed %4d skipped %5d s' "$name" "$p" "$f" "$s" $((SECONDS - start)))")
 }
 
@@ -58,7 +60,9 @@ fuzz() {
 
 finish() {
   printf '\n== result\n'
+  if [ "${#table[@]}" = 0 ]; then echo 'no stage of that name'; exit 2; fi
   printf '%s\n' "${table[@]}"
+  if [ "${#broken[@]}" != 0 ]; then printf '\nfailed:%s\n' "$(printf ' %s;' "${broken[@]}" | sed 's/;$//')"; fi
   if [ "$skipped" = 0 ]; then
     printf '\n%d passed, %d failed\n' "$passed" "$failed"
   else

@@ -5,6 +5,10 @@
  * libssh server, and between them this one, which turns one bit of the tag of
  * the client's first encrypted packet. A server that goes on is broken.
  *
+ * The packet is held back until the server says that its key exchange is over,
+ * so that a refusal is one of the packet and of nothing before it. And a first
+ * run turns no bit: when that packet is not taken, the second proves nothing.
+ *
  * Exit code 0: the packet was refused. 1: it was taken. 2: could not tell. */
 #include <fcntl.h>
 #include <poll.h>
@@ -22,7 +26,7 @@
 
 enum { REFUSED = 0, TAKEN = 1, UNKNOWN = 2, SECONDS_MAX = 20, TAG = 16 };
 
-static int server(int fd)
+static int server(int fd, int ready)
 {
   bool no = false;
   ssh_key key;
@@ -36,6 +40,7 @@ static int server(int fd)
       ssh_bind_accept_fd(bind, s, fd) != SSH_OK ||
       ssh_handle_key_exchange(s) != SSH_OK)
     return UNKNOWN;
+  if (write(ready, "", 1) != 1) return UNKNOWN;
   return ssh_message_get(s) == NULL ? REFUSED : TAKEN;
 }
 
@@ -60,6 +65,7 @@ typedef struct {
   enum { BANNER, CLEAR, SECRET, DONE } state;
   unsigned char packet[40000];
   size_t have;
+  bool turns; /* or only looks */
 } spy_t;
 
 static size_t packet_len(const spy_t *p)
@@ -68,7 +74,7 @@ static size_t packet_len(const spy_t *p)
          (size_t) p->packet[2] << 8 | p->packet[3];
 }
 
-/* Looks at one byte; true: turn a bit of it. */
+/* Looks at one byte; true: it is the last one of the tag. */
 static bool spy(spy_t *p, unsigned char c)
 {
   if (p->state == DONE) return false;
@@ -89,54 +95,79 @@ static bool spy(spy_t *p, unsigned char c)
   return true;
 }
 
-static bool pass(int from, int to, spy_t *p)
+static bool put(int to, const unsigned char *p, size_t n)
+{
+  return n == 0 || send(to, p, n, MSG_NOSIGNAL) == (ssize_t) n;
+}
+
+/* Client to server; the first encrypted packet waits for the server's word. */
+static bool pass_spied(int from, int to, int ready, spy_t *p)
+{
+  unsigned char buf[4096], word;
+  size_t sent = 0;
+  ssize_t n = read(from, buf, sizeof buf);
+  for (ssize_t i = 0; i < n; i++) {
+    bool was_clear = p->state == CLEAR;
+    if (spy(p, buf[i]) && p->turns) buf[i] ^= 1;
+    if (!was_clear || p->state != SECRET) continue;
+    sent = (size_t) i + 1;
+    if (!put(to, buf, sent) || read(ready, &word, 1) != 1) return false;
+  }
+  return n > 0 && put(to, buf + sent, (size_t) n - sent);
+}
+
+static bool pass(int from, int to)
 {
   unsigned char buf[4096];
   ssize_t n = read(from, buf, sizeof buf);
-  if (n <= 0) return false;
-  for (ssize_t i = 0; p != NULL && i < n; i++)
-    if (spy(p, buf[i])) buf[i] ^= 1;
-  return write(to, buf, (size_t) n) == n;
+  return n > 0 && put(to, buf, (size_t) n);
 }
 
-static bool relay(int c, int s)
+/* Until either side has gone. True: the packet has passed. */
+static bool relay(int c, int s, int ready, bool turns)
 {
-  static spy_t p;
+  spy_t p = {.turns = turns};
   struct pollfd fds[2] = {{.fd = c, .events = POLLIN},
                           {.fd = s, .events = POLLIN}};
   for (;;) {
     if (poll(fds, 2, -1) < 0) break;
-    if ((fds[0].revents != 0 && !pass(c, s, &p)) ||
-        (fds[1].revents != 0 && !pass(s, c, NULL)))
+    if ((fds[0].revents != 0 && !pass_spied(c, s, ready, &p)) ||
+        (fds[1].revents != 0 && !pass(s, c)))
       break;
   }
   return p.state == DONE;
 }
 
-int main(void)
+static int run(bool turns)
 {
-  int a[2], b[2], status = 0;
+  int a[2], b[2], ready[2], status = 0;
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, a) < 0 ||
-      socketpair(AF_UNIX, SOCK_STREAM, 0, b) < 0)
+      socketpair(AF_UNIX, SOCK_STREAM, 0, b) < 0 || pipe(ready) < 0)
     return UNKNOWN;
   pid_t server_pid = fork();
   if (server_pid == 0) {
     alarm(SECONDS_MAX);
-    close(a[0]), close(a[1]), close(b[0]);
-    _exit(server(b[1]));
+    close(a[0]), close(a[1]), close(b[0]), close(ready[0]);
+    _exit(server(b[1], ready[1]));
   }
   pid_t client_pid = fork();
   if (client_pid == 0) {
     alarm(SECONDS_MAX);
-    close(a[0]), close(b[0]), close(b[1]);
+    close(a[0]), close(b[0]), close(b[1]), close(ready[0]), close(ready[1]);
     _exit(client(a[1]));
   }
-  close(a[1]), close(b[1]);
+  close(a[1]), close(b[1]), close(ready[1]);
   alarm(SECONDS_MAX + 1);
-  bool turned = relay(a[0], b[0]);
-  close(a[0]), close(b[0]);
-  waitpid(client_pid, NULL, 0);
-  waitpid(server_pid, &status, 0);
-  if (!turned || !WIFEXITED(status)) return UNKNOWN;
-  return WEXITSTATUS(status);
+  bool passed = relay(a[0], b[0], ready[0], turns);
+  close(a[0]), close(b[0]), close(ready[0]);
+  if (server_pid < 0 || client_pid < 0 ||
+      waitpid(client_pid, NULL, 0) != client_pid ||
+      waitpid(server_pid, &status, 0) != server_pid)
+    return UNKNOWN;
+  return passed && WIFEXITED(status) ? WEXITSTATUS(status) : UNKNOWN;
+}
+
+int main(void)
+{
+  return run(false) == TAKEN ? run(true) : UNKNOWN;
 }
