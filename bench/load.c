@@ -1,18 +1,24 @@
 /* load.c - what the bench pushes through a proxy: fast enough not to be the
  * bottleneck itself, and nothing but libc.
  *
- *   load serve                               prints its port, serves for ever
- *   load up|down SOCKS_PORT PORT BYTES       one connection, prints seconds
- *   load open SOCKS_PORT PORT COUNT AT_ONCE  many connections, prints seconds
- *                                            and the microseconds of each one
+ *   load serve                        prints its port, serves for ever
+ *   load up|down WAY PORT BYTES       one connection, prints seconds
+ *   load open WAY PORT COUNT AT_ONCE  many connections, prints seconds and the
+ *                                     microseconds of each one
+ *   load idle WAY PORT COUNT TRIPS    round trips beside nothing, then COUNT
+ *                                     connections that stay, then round trips
+ *                                     beside them; prints a line after each,
+ *                                     and waits for a line before it goes on
  *
- * A connection starts with a header of nine bytes: what is wanted, and a u64
- * length in this machine's byte order.
+ * WAY is socks:PORT_OF_THE_PROXY, or direct:PORT for a forward that leads to
+ * PORT already. A connection starts with a header of nine bytes: what is
+ * wanted, and a u64 length in this machine's byte order.
  *
  *   'u'  the client sends that many bytes; the server answers one byte when it
  *        has them all
  *   'd'  the server sends that many bytes
  *   'e'  the client sends that many bytes, and the server sends them back
+ *   'p'  the same with 1 KiB, again and again
  *
  * Any failure ends the program with a sentence and exit code 1: a measurement
  * with errors in it is none. */
@@ -130,6 +136,10 @@ static ssize_t served_echo(served_t *c)
   ssize_t n =
     send(c->fd, c->echo + c->sent, c->echo_len - c->sent, MSG_NOSIGNAL);
   if (n > 0) c->sent += (size_t) n;
+  if (c->mode == 'p' && c->sent == c->echo_len) {
+    c->left = ECHO_MAX;
+    c->echo_len = c->sent = 0;
+  }
   return n;
 }
 
@@ -138,8 +148,8 @@ static ssize_t served_step(served_t *c)
 {
   if (c->mode == 'u' && c->left > 0) return served_sink(c);
   if (c->mode == 'd' && c->left > 0) return served_source(c);
-  if (c->mode == 'e' && (c->left > 0 || c->sent < c->echo_len))
-    return served_echo(c);
+  bool echoes = c->mode == 'e' || c->mode == 'p';
+  if (echoes && (c->left > 0 || c->sent < c->echo_len)) return served_echo(c);
   return recv(c->fd, block, 1, 0); /* all done: wait for the client's end */
 }
 
@@ -148,6 +158,7 @@ static void served_events(int ep, served_t *c, uint32_t events)
   if (c->header_len < HEADER && !(events & (EPOLLERR | EPOLLHUP))) {
     if (!served_header(c)) return;
     if (c->mode == 'e' && c->left > ECHO_MAX) c->left = ECHO_MAX;
+    if (c->mode == 'p') c->left = ECHO_MAX;
     if (c->mode == 'd') watch(ep, EPOLL_CTL_MOD, c->fd, EPOLLIN | EPOLLOUT, c);
   }
   ssize_t n = served_step(c);
@@ -162,14 +173,13 @@ static void served_events(int ep, served_t *c, uint32_t events)
 
 static void serve_accept(int ep, int listener)
 {
-  int one = 1, fd;
+  int fd;
   while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >=
          0) {
     served_t *c = calloc(1, sizeof *c);
     if (c == NULL) die("calloc");
     c->fd = fd;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    watch(ep, EPOLL_CTL_ADD, fd, EPOLLIN, c);
+    watch(ep, EPOLL_CTL_ADD, fd, EPOLLIN, c); /* NODELAY as the listener */
   }
 }
 
@@ -236,13 +246,30 @@ static void check_reply(const char reply[REPLY])
   }
 }
 
-static int socks_connect(int socks_port, int port)
+typedef struct {
+  bool socks;
+  int port;
+} way_t;
+
+static way_t parse_way(const char *text)
+{
+  const char *port = strchr(text, ':');
+  way_t way = {.socks = strncmp(text, "socks:", 6) == 0,
+               .port = port == NULL ? 0 : atoi(port + 1)};
+  if (way.port > 0 && (way.socks || strncmp(text, "direct:", 7) == 0))
+    return way;
+  fputs("load: WAY is socks:PORT or direct:PORT\n", stderr);
+  exit(2);
+}
+
+static int way_connect(way_t way, int port)
 {
   char greeted[GREETED], request[REQUEST], reply[REPLY];
-  struct sockaddr_in a = loopback(socks_port);
+  struct sockaddr_in a = loopback(way.port);
   int fd = tcp_socket(0);
   if (connect(fd, (struct sockaddr *) &a, sizeof a) < 0)
     die("connect to the proxy");
+  if (!way.socks) return fd;
   send_all(fd, greeting, sizeof greeting);
   recv_all(fd, greeted, sizeof greeted);
   put_request(request, port);
@@ -252,10 +279,10 @@ static int socks_connect(int socks_port, int port)
   return fd;
 }
 
-static int bulk(char mode, int socks_port, int port, uint64_t bytes)
+static int bulk(char mode, way_t way, int port, uint64_t bytes)
 {
   char header[HEADER], ack;
-  int fd = socks_connect(socks_port, port);
+  int fd = way_connect(way, port);
   double start = now();
   put_header(header, mode, bytes);
   send_all(fd, header, sizeof header);
@@ -275,7 +302,7 @@ static int bulk(char mode, int socks_port, int port, uint64_t bytes)
 /* The client of many connections: each is at one of these steps, and each step
  * sends something and then waits for so many bytes. */
 
-typedef enum { AT_CONNECT, AT_GREETING, AT_REQUEST, AT_ECHO } at_t;
+typedef enum { AT_GREETING, AT_REQUEST, AT_ECHO } at_t;
 
 typedef struct {
   int fd;
@@ -286,21 +313,13 @@ typedef struct {
 } opened_t;
 
 typedef struct {
-  int ep, socks_port, port;
+  int ep, port;
+  way_t way;
   long started, done, count;
+  bool keep; /* what has been opened stays open: each has a slot of its own */
+  opened_t *slots;
   uint32_t *micros;
 } opener_t;
-
-static void opened_start(opener_t *o, opened_t *c)
-{
-  struct sockaddr_in a = loopback(o->socks_port);
-  *c = (opened_t){.fd = tcp_socket(SOCK_NONBLOCK), .start = now()};
-  if (connect(c->fd, (struct sockaddr *) &a, sizeof a) < 0 &&
-      errno != EINPROGRESS)
-    die("connect to the proxy");
-  o->started++;
-  watch(o->ep, EPOLL_CTL_ADD, c->fd, EPOLLOUT, c);
-}
 
 static void opened_expect(opened_t *c, at_t at, size_t want)
 {
@@ -309,22 +328,35 @@ static void opened_expect(opened_t *c, at_t at, size_t want)
   c->want = want;
 }
 
-static void opened_connected(opener_t *o, opened_t *c)
+static void opened_ask(opened_t *c)
 {
-  int err = 0;
-  socklen_t len = sizeof err;
-  getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
-  errno = err;
-  if (err != 0) die("connect to the proxy");
-  send_all(c->fd, greeting, sizeof greeting);
-  opened_expect(c, AT_GREETING, GREETED);
-  watch(o->ep, EPOLL_CTL_MOD, c->fd, EPOLLIN, c);
+  char header_and_data[HEADER + ECHO_MAX] = {0};
+  put_header(header_and_data, 'e', ECHO_MAX);
+  send_all(c->fd, header_and_data, sizeof header_and_data);
+  opened_expect(c, AT_ECHO, ECHO_MAX);
+}
+
+/* Over loopback a connect that waits is over at once, and costs the least. */
+static void opened_start(opener_t *o, opened_t *c)
+{
+  struct sockaddr_in a = loopback(o->way.port);
+  *c = (opened_t){.start = now(), .fd = tcp_socket(0)};
+  if (connect(c->fd, (struct sockaddr *) &a, sizeof a) < 0)
+    die("connect to the proxy");
+  o->started++;
+  if (o->way.socks) {
+    send_all(c->fd, greeting, sizeof greeting);
+    opened_expect(c, AT_GREETING, GREETED);
+  } else {
+    opened_ask(c);
+  }
+  watch(o->ep, EPOLL_CTL_ADD, c->fd, EPOLLIN, c);
 }
 
 /* All that this step waited for has come. */
 static void opened_next(opener_t *o, opened_t *c)
 {
-  char request[REQUEST], header_and_data[HEADER + ECHO_MAX] = {0};
+  char request[REQUEST];
   switch (c->at) {
   case AT_GREETING:
     put_request(request, o->port);
@@ -333,53 +365,98 @@ static void opened_next(opener_t *o, opened_t *c)
     return;
   case AT_REQUEST:
     check_reply(c->in);
-    put_header(header_and_data, 'e', ECHO_MAX);
-    send_all(c->fd, header_and_data, sizeof header_and_data);
-    opened_expect(c, AT_ECHO, ECHO_MAX);
+    opened_ask(c);
     return;
   default:
-    close(c->fd);
+    if (!o->keep) close(c->fd);
     o->micros[o->done++] = (uint32_t) ((now() - c->start) * 1e6);
-    if (o->started < o->count) opened_start(o, c);
+    if (o->started < o->count)
+      opened_start(o, o->keep ? &o->slots[o->started] : c);
   }
 }
 
 static void opened_event(opener_t *o, opened_t *c)
 {
-  if (c->at == AT_CONNECT) {
-    opened_connected(o, c);
-    return;
-  }
-  ssize_t n = recv(c->fd, c->in + c->got, c->want - c->got, 0);
+  ssize_t n = recv(c->fd, c->in + c->got, c->want - c->got, MSG_DONTWAIT);
   if (would_block(n)) return;
   if (n <= 0) die("the proxy closed a connection");
   c->got += (size_t) n;
   if (c->got == c->want) opened_next(o, c);
 }
 
-static int open_many(int socks_port, int port, long count, long at_once)
+/* Opens them all; how many seconds that took. */
+static double open_all(opener_t *o, long at_once)
 {
-  opened_t *c = calloc((size_t) at_once, sizeof *c);
-  opener_t o = {.ep = epoll_create1(EPOLL_CLOEXEC),
-                .socks_port = socks_port,
-                .port = port,
-                .count = count,
-                .micros = calloc((size_t) count, sizeof *o.micros)};
-  if (c == NULL || o.micros == NULL) die("calloc");
+  o->ep = epoll_create1(EPOLL_CLOEXEC);
+  o->slots = calloc((size_t) (o->keep ? o->count : at_once), sizeof *o->slots);
+  o->micros = calloc((size_t) o->count, sizeof *o->micros);
+  if (o->ep < 0 || o->slots == NULL || o->micros == NULL) die("epoll, memory");
   double start = now();
-  for (long i = 0; i < at_once && i < count; i++)
-    opened_start(&o, &c[i]);
-  while (o.done < count) {
+  for (long i = 0; i < at_once && i < o->count; i++)
+    opened_start(o, &o->slots[i]);
+  while (o->done < o->count) {
     struct epoll_event ev[EVENTS];
-    int n = epoll_wait(o.ep, ev, EVENTS, 60000);
+    int n = epoll_wait(o->ep, ev, EVENTS, 60000);
     if (n == 0) die("nothing has happened for a minute");
     for (int i = 0; i < n; i++)
-      opened_event(&o, ev[i].data.ptr);
+      opened_event(o, ev[i].data.ptr);
   }
-  printf("{\"seconds\":%.6f,\"micros\":[", now() - start);
+  return now() - start;
+}
+
+static void print_micros(double seconds, const uint32_t *micros, long count)
+{
+  printf("{\"seconds\":%.6f,\"micros\":[", seconds);
   for (long i = 0; i < count; i++)
-    printf("%s%u", i == 0 ? "" : ",", o.micros[i]);
+    printf("%s%u", i == 0 ? "" : ",", micros[i]);
   printf("]}\n");
+  fflush(stdout);
+}
+
+static int open_many(way_t way, int port, long count, long at_once)
+{
+  opener_t o = {.way = way, .port = port, .count = count};
+  double seconds = open_all(&o, at_once);
+  print_micros(seconds, o.micros, count);
+  return 0;
+}
+
+static void round_trips(int fd, uint32_t *micros, long trips)
+{
+  char data[ECHO_MAX] = {0};
+  double start = now();
+  for (long i = 0; i < trips; i++) {
+    double sent = now();
+    send_all(fd, data, sizeof data);
+    recv_all(fd, data, sizeof data);
+    micros[i] = (uint32_t) ((now() - sent) * 1e6);
+  }
+  print_micros(now() - start, micros, trips);
+}
+
+static void wait_for_line(void)
+{
+  int c;
+  while ((c = getchar()) != '\n')
+    if (c == EOF) exit(1); /* nobody wants to know any more */
+}
+
+static int idle(way_t way, int port, long count, long trips)
+{
+  enum { AT_ONCE = 64 };
+  char header[HEADER];
+  opener_t o = {.way = way, .port = port, .count = count, .keep = true};
+  uint32_t *micros = calloc((size_t) trips, sizeof *micros);
+  if (micros == NULL) die("calloc");
+  int fd = way_connect(way, port);
+  put_header(header, 'p', 0);
+  send_all(fd, header, sizeof header);
+  round_trips(fd, micros, trips);
+  wait_for_line();
+  double seconds = open_all(&o, AT_ONCE);
+  print_micros(seconds, o.micros, count);
+  wait_for_line();
+  round_trips(fd, micros, trips);
   return 0;
 }
 
@@ -387,12 +464,15 @@ int main(int argc, char **argv)
 {
   signal(SIGPIPE, SIG_IGN);
   if (argc == 2 && strcmp(argv[1], "serve") == 0) serve();
+  if (argc < 5) argc = 0;
+  way_t way = argc == 0 ? (way_t){0} : parse_way(argv[2]);
+  int port = argc == 0 ? 0 : atoi(argv[3]);
   if (argc == 5 && (strcmp(argv[1], "up") == 0 || strcmp(argv[1], "down") == 0))
-    return bulk(argv[1][0], atoi(argv[2]), atoi(argv[3]),
-                strtoull(argv[4], NULL, 10));
+    return bulk(argv[1][0], way, port, strtoull(argv[4], NULL, 10));
   if (argc == 6 && strcmp(argv[1], "open") == 0)
-    return open_many(atoi(argv[2]), atoi(argv[3]), atol(argv[4]),
-                     atol(argv[5]));
+    return open_many(way, port, atol(argv[4]), atol(argv[5]));
+  if (argc == 6 && strcmp(argv[1], "idle") == 0)
+    return idle(way, port, atol(argv[4]), atol(argv[5]));
   fputs("load: see the comment at the top of bench/load.c\n", stderr);
   return 2;
 }

@@ -57,14 +57,15 @@ function memory (roots, field) {
   return sum
 }
 
+const eachEnd = (ends, of) => ({ client: of(ends.client), server: of(ends.server) })
+
 /**
  * Runs work() and says what the two ends used for it meanwhile.
  * @param {{ client: number[], server: number[] }} ends the roots of each end
- * @returns {Promise<object>} the work's result with cpu (seconds of both) and
- *   the highest resident memory seen of each
+ * @returns {Promise<object>} the work's result with cpu (seconds of each end)
+ *   and the highest resident memory seen of each
  */
 async function metered (ends, work) {
-  const both = [...ends.client, ...ends.server]
   const rss = { client: 0, server: 0 }
   const look = () => {
     for (const end of ['client', 'server']) {
@@ -72,9 +73,10 @@ async function metered (ends, work) {
     }
   }
   const timer = setInterval(look, 100)
-  const before = cpuSeconds(both)
+  const before = eachEnd(ends, cpuSeconds)
   const result = await work().finally(() => clearInterval(timer))
-  const cpu = cpuSeconds(both) - before
+  const cpu = eachEnd(ends, cpuSeconds)
+  for (const end of ['client', 'server']) cpu[end] -= before[end]
   look()
   return { ...result, cpu, rss }
 }

@@ -1,13 +1,22 @@
 'use strict'
 
 /**
- * npm run bench -- [--quick] [--only alknet|openssh] [--size MiB] [--rounds n]
- *                  [--strict]
+ * npm run bench -- [--quick] [--only bulk,loop,flat,open,idle]
+ *                  [--engine native,libssh] [--no-openssh] [--ciphers a,b]
+ *                  [--ways socks,forward] [--rounds n] [--size MiB]
+ *                  [--opens n] [--channels n] [--docs] [--strict]
  *
- * Compares alknet with OpenSSH in one run: the same keys, cipher, sizes and
- * load generator, in alternating rounds, so that a busy machine is busy for
- * both. Prints a table and writes bench/results/latest.json and latest.md.
- * --strict ends with 1 when a bar is missed.
+ * Compares alknet, with each SSH engine, with OpenSSH in one run: the same
+ * keys, ciphers, sizes and load generator, in alternating rounds, so that a
+ * busy machine is busy for all. Prints a table and writes
+ * bench/results/latest.json and latest.md; with --docs into docs/benchmarks.md
+ * too. --strict ends with 1 when a bar is missed.
+ *
+ *   bulk  one transfer, up and down, through the SOCKS5 proxy and a forward
+ *   loop  how late alknet's event loops are during a transfer
+ *   flat  ten transfers in a row: does memory grow?
+ *   open  connections, one by one and 64 at once
+ *   idle  many idle connections: time to open, memory, round trips beside them
  */
 
 const fs = require('fs')
@@ -20,55 +29,89 @@ const { bars, table } = require('./report')
 const { sides, versions } = require('./sides')
 
 const MiB = 1024 * 1024
-const ciphers = ['aes128-gcm@openssh.com', 'chacha20-poly1305@openssh.com']
+const CIPHERS = {
+  'aes128-gcm': 'aes128-gcm@openssh.com',
+  'aes256-gcm': 'aes256-gcm@openssh.com',
+  chacha20: 'chacha20-poly1305@openssh.com'
+}
+const ENDS = ['client', 'server']
+const TRANSFERS = 10 // of the scene "flat"
+const TRIPS = 5000
+// Opening them takes OpenSSH a time that grows with their square.
+const OPENSSH_CHANNELS = 1000
 
-const full = { size: 1024, rounds: 5, opens: 2000, openRounds: 5 }
-const quick = { size: 256, rounds: 3, opens: 1000, openRounds: 3 }
+const full = { size: 1024, rounds: 5, opens: 2000, channels: 4000 }
+const quick = { size: 256, rounds: 3, opens: 1000, channels: 4000 }
+
+const scenes = { bulk: bulkScene, loop: loopScene, flat: flatScene, open: openScene, idle: idleScene }
+
+/** A comma list of which each must be one of all. */
+function some (name, text, all) {
+  if (text === undefined) return all
+  const chosen = text.split(',')
+  for (const one of chosen) {
+    if (!all.includes(one)) throw new Error(`--${name} takes some of: ${all.join(', ')}`)
+  }
+  return chosen
+}
 
 function options () {
+  const text = { type: 'string' }
   const { values } = parseArgs({
     options: {
       quick: { type: 'boolean' },
       strict: { type: 'boolean' },
-      only: { type: 'string' },
-      size: { type: 'string' },
-      rounds: { type: 'string' }
+      docs: { type: 'boolean' },
+      'no-openssh': { type: 'boolean' },
+      only: text,
+      engine: text,
+      ciphers: text,
+      ways: text,
+      size: text,
+      rounds: text,
+      opens: text,
+      channels: text
     }
   })
-  const plan = { ...(values.quick ? quick : full), names: Object.keys(sides) }
-  if (values.only) plan.names = plan.names.filter((name) => name === values.only)
-  if (plan.names.length === 0) throw new Error(`--only takes one of: ${Object.keys(sides)}`)
-  for (const name of ['size', 'rounds']) {
+  const plan = {
+    ...(values.quick ? quick : full),
+    scenes: some('only', values.only, Object.keys(scenes)),
+    sides: some('engine', values.engine, ['native', 'libssh']),
+    ciphers: some('ciphers', values.ciphers, Object.keys(CIPHERS)).map((name) => CIPHERS[name]),
+    ways: some('ways', values.ways, ['forward', 'socks'])
+  }
+  if (!values['no-openssh']) plan.sides.push('openssh')
+  for (const name of Object.keys(full)) {
     if (values[name] === undefined) continue
     plan[name] = Number(values[name])
     if (!Number.isInteger(plan[name]) || plan[name] < 1) throw new Error(`--${name} takes a number from 1`)
   }
-  return { plan, strict: values.strict }
-}
-
-/** Runs a program to its end and returns what it prints; throws when it fails. */
-async function output (scope, program, args) {
-  const { code, stdout, output } = await run(scope, program, args)
-  if (code !== 0) throw new Error(`${path.basename(program)} failed: ${output.trim()}`)
-  return stdout
+  return { plan, strict: values.strict, docs: values.docs }
 }
 
 /** The load generator, compiled, with its server running. */
 async function makeLoad (scope) {
   const program = path.join(scope.dir(), 'load')
-  await output(scope, 'cc', ['-O2', '-std=c11', '-D_GNU_SOURCE', '-o', program, path.join(__dirname, 'load.c')])
+  const cc = await run(scope, process.env.CC ?? 'cc',
+    ['-O2', '-std=c11', '-D_GNU_SOURCE', '-o', program, path.join(__dirname, 'load.c')])
+  if (cc.code !== 0) throw new Error(`load.c does not compile: ${cc.output.trim()}`)
   const [, port] = await start(scope, program, ['serve']).waitFor(/^(\d+)\n/)
-  const through = async (side, what, ...args) => {
+  const through = async (side, way, what, ...args) => {
     const own = new Scope() // thousands of runs would pile up in the big one
     try {
-      return JSON.parse(await output(own, program, [what, String(side.port), port, ...args.map(String)]))
+      const done = await run(own, program, [what, side.ways[way], port, ...args.map(String)])
+      if (done.code !== 0) throw new Error(`${side.name}, ${what} over ${way}: ${done.output.trim()}`)
+      return JSON.parse(done.stdout)
     } finally {
       await own.close()
     }
   }
   return {
-    bulk: (side, direction, bytes) => through(side, direction, bytes),
-    open: (side, count, atOnce) => through(side, 'open', count, atOnce)
+    target: Number(port),
+    bulk: (side, way, direction, bytes) => through(side, way, direction, bytes),
+    open: (side, way, count, atOnce) => through(side, way, 'open', count, atOnce),
+    idle: (own, side, way, count) => start(own, program,
+      ['idle', side.ways[way], port, String(count), String(TRIPS)], { keepStdin: true })
   }
 }
 
@@ -83,23 +126,30 @@ async function alternate (all, rounds, turn) {
 async function bulkScene (bench, cipher, all) {
   const { plan, load, samples } = bench
   const bytes = plan.size * MiB
-  for (const side of all) await load.bulk(side, 'up', 16 * MiB)
-  for (const direction of ['up', 'down']) {
-    await alternate(all, plan.rounds, async (side, round) => {
-      const used = await metered(side.ends, () => load.bulk(side, direction, bytes))
-      samples.push({
-        scene: 'bulk',
-        cipher,
-        direction,
-        round,
-        side: side.name,
-        mibPerSecond: plan.size / used.seconds,
-        cpuPerGiB: used.cpu / (bytes / 2 ** 30),
-        rssClient: used.rss.client,
-        rssServer: used.rss.server
-      })
-      progress(`bulk ${direction} ${cipher} ${side.name}: ${Math.round(plan.size / used.seconds)} MiB/s`)
+  const turn = async (way, direction, side, round) => {
+    const used = await metered(side.ends, () => load.bulk(side, way, direction, bytes))
+    samples.push({
+      scene: 'bulk',
+      cipher,
+      way,
+      direction,
+      round,
+      side: side.name,
+      mibPerSecond: plan.size / used.seconds,
+      cpuPerGiB: (used.cpu.client + used.cpu.server) / (bytes / 2 ** 30),
+      cpuClient: used.cpu.client / (bytes / 2 ** 30),
+      cpuServer: used.cpu.server / (bytes / 2 ** 30),
+      rssClient: used.rss.client,
+      rssServer: used.rss.server
     })
+    progress(`bulk ${cipher} ${way} ${direction} ${side.name}: ` +
+      `${(plan.size / used.seconds).toFixed(0)} MiB/s, ${samples.at(-1).cpuPerGiB.toFixed(2)} CPU s/GiB`)
+  }
+  for (const way of plan.ways) {
+    for (const side of all) await load.bulk(side, way, 'up', 16 * MiB) // warm
+    for (const direction of ['up', 'down']) {
+      await alternate(all, plan.rounds, (side, round) => turn(way, direction, side, round))
+    }
   }
 }
 
@@ -113,65 +163,139 @@ async function nthLine (file, n) {
   throw new Error('an alknet process did not answer SIGUSR2')
 }
 
-/** In a round of its own: watching the loop costs CPU. */
-async function loopDelayScene (bench, cipher, side) {
+/** In transfers of its own: watching the loop costs CPU. */
+async function loopScene (bench, cipher, all) {
   const { plan, load, samples } = bench
-  let lines = 0
-  const signal = async () => {
-    lines++
-    const found = {}
-    for (const end of ['client', 'server']) {
-      process.kill(side.ends[end][0], 'SIGUSR2')
-      found[end] = await nthLine(`${side.delays}-${end}`, lines)
+  for (const side of all.filter((each) => each.delays)) {
+    let lines = 0
+    const signal = async () => {
+      lines++
+      const found = {}
+      for (const end of ENDS) {
+        process.kill(side.ends[end][0], 'SIGUSR2')
+        found[end] = await nthLine(`${side.delays}-${end}`, lines)
+      }
+      return found
     }
-    return found
-  }
-  for (const direction of ['up', 'down']) {
-    await signal()
-    await load.bulk(side, direction, plan.size * MiB)
-    const found = await signal()
-    for (const end of ['client', 'server']) {
-      samples.push({ scene: 'loop', cipher, direction, end, side: side.name, ...found[end] })
+    for (const direction of ['up', 'down']) {
+      await signal()
+      await load.bulk(side, plan.ways[0], direction, plan.size * MiB)
+      const found = await signal()
+      for (const end of ENDS) {
+        samples.push({ scene: 'loop', cipher, direction, end, side: side.name, ...found[end] })
+      }
     }
   }
 }
 
-async function openScene (bench, all) {
+async function flatScene (bench, cipher, all) {
   const { plan, load, samples } = bench
-  for (const side of all) await load.open(side, plan.opens, 64) // warm
-  for (const atOnce of [1, 64]) {
-    await alternate(all, plan.openRounds, async (side, round) => {
-      const { seconds, micros, cpu } = await metered(side.ends, () => load.open(side, plan.opens, atOnce))
-      micros.sort((a, b) => a - b)
-      samples.push({
-        scene: 'open',
-        atOnce,
-        round,
-        side: side.name,
-        perSecond: plan.opens / seconds,
-        cpuMicros: cpu / plan.opens * 1e6,
-        p50: micros[Math.floor(micros.length * 0.5)] / 1000,
-        p99: micros[Math.floor(micros.length * 0.99)] / 1000
-      })
-      progress(`open ${atOnce} at once ${side.name}: ${Math.round(plan.opens / seconds)} a second`)
-    })
+  if (cipher !== plan.ciphers[0]) return
+  for (const side of all) {
+    for (let round = 0; round < TRANSFERS; round++) {
+      const direction = round % 2 === 0 ? 'up' : 'down'
+      const { rss } = await metered(side.ends, () => load.bulk(side, plan.ways[0], direction, plan.size * MiB))
+      for (const end of ENDS) samples.push({ scene: 'flat', end, round, side: side.name, rss: rss[end] })
+    }
+    progress(`flat ${side.name}: done`)
   }
+}
+
+function percentile (micros, part) {
+  const sorted = [...micros].sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length * part)]
+}
+
+async function openScene (bench, cipher, all) {
+  const { plan, load, samples } = bench
+  if (cipher !== plan.ciphers[0]) return
+  const turn = async (way, atOnce, side, round) => {
+    const { seconds, micros, cpu } = await metered(side.ends, () => load.open(side, way, plan.opens, atOnce))
+    samples.push({
+      scene: 'open',
+      way,
+      atOnce,
+      round,
+      side: side.name,
+      perSecond: plan.opens / seconds,
+      cpuMicros: (cpu.client + cpu.server) / plan.opens * 1e6,
+      p50: percentile(micros, 0.5) / 1000,
+      p99: percentile(micros, 0.99) / 1000
+    })
+    progress(`open ${way} ${atOnce} at once ${side.name}: ${Math.round(plan.opens / seconds)} a second, ` +
+      `${samples.at(-1).cpuMicros.toFixed(0)} CPU µs each`)
+  }
+  for (const way of plan.ways) {
+    for (const side of all) await load.open(side, way, plan.opens, 64) // warm
+    for (const atOnce of [1, 64]) {
+      await alternate(all, plan.rounds, (side, round) => turn(way, atOnce, side, round))
+    }
+  }
+}
+
+/** One round, with processes of its own: what was used once is not given back. */
+async function idleTurn (bench, cipher, name, round) {
+  const { plan, load, samples } = bench
+  const scope = new Scope()
+  try {
+    const count = name === 'openssh' ? Math.min(plan.channels, OPENSSH_CHANNELS) : plan.channels
+    const side = await sides[name](scope, { cipher, target: load.target, channels: count + 100 })
+    for (const atOnce of [1, 64]) await load.open(side, 'forward', 2000, atOnce) // warm
+    const idle = load.idle(scope, side, 'forward', count)
+    const line = async (n) => JSON.parse((await idle.waitFor(new RegExp(`(?:[^]*?\\n){${n}}`)))[0].trim().split('\n')[n - 1])
+    const resident = () => Object.fromEntries(ENDS.map((end) => [end, memory(side.ends[end], 'VmRSS')]))
+    const none = await line(1)
+    const before = resident()
+    idle.child.stdin.write('\n')
+    const opened = await line(2)
+    const after = resident()
+    idle.child.stdin.write('\n')
+    const all = await line(3)
+    samples.push({
+      scene: 'idle',
+      round,
+      side: name,
+      channels: count,
+      seconds: opened.seconds,
+      kibClient: (after.client - before.client) * 1e6 / 1024 / count,
+      kibServer: (after.server - before.server) * 1e6 / 1024 / count,
+      p50None: percentile(none.micros, 0.5),
+      p99None: percentile(none.micros, 0.99),
+      p50All: percentile(all.micros, 0.5),
+      p99All: percentile(all.micros, 0.99),
+      tripRatio: percentile(all.micros, 0.5) / percentile(none.micros, 0.5)
+    })
+    const { seconds, kibClient, kibServer, p50None, p50All } = samples.at(-1)
+    progress(`idle ${name}: ${count} in ${seconds.toFixed(2)} s, ${kibClient.toFixed(2)} and ${kibServer.toFixed(2)} KiB each, ` +
+      `round trip ${p50None} -> ${p50All} µs`)
+  } finally {
+    await scope.close()
+  }
+}
+
+/** With all of OpenSSH's rounds it would take longer than all else: one. */
+async function idleScene (bench, cipher) {
+  const { plan } = bench
+  if (cipher !== plan.ciphers[0]) return
+  await alternate(plan.sides, plan.rounds, async (name, round) => {
+    if (name !== 'openssh' || round === 0) await idleTurn(bench, cipher, name, round)
+  })
 }
 
 function progress (text) {
   process.stderr.write(`${text}\n`)
 }
 
+/** All scenes with one cipher, on the same processes where that can be. */
 async function cipherScenes (bench, cipher) {
+  const { plan, load } = bench
   const scope = new Scope()
   try {
     const all = []
-    for (const name of bench.plan.names) all.push(await sides[name](scope, cipher))
-    await bulkScene(bench, cipher, all)
-    for (const side of all.filter((each) => each.delays)) await loopDelayScene(bench, cipher, side)
-    if (cipher === ciphers[0]) await openScene(bench, all)
+    for (const name of plan.sides) all.push(await sides[name](scope, { cipher, target: load.target }))
+    for (const scene of plan.scenes) await scenes[scene](bench, cipher, all)
     for (const side of all) {
-      for (const end of ['client', 'server']) {
+      for (const end of ENDS) {
         bench.samples.push({ scene: 'peak', cipher, end, side: side.name, rss: memory(side.ends[end], 'VmHWM') })
       }
     }
@@ -180,18 +304,28 @@ async function cipherScenes (bench, cipher) {
   }
 }
 
-function report (result, strict) {
+/** Puts the table between the two marks of docs/benchmarks.md. */
+function intoDocs (text) {
+  const file = path.join(__dirname, '..', 'docs', 'benchmarks.md')
+  const [begin, end] = ['<!-- last run -->\n', '<!-- end of the last run -->']
+  const page = fs.readFileSync(file, 'utf8')
+  const [before, rest] = [page.split(begin)[0], page.split(end)[1]]
+  fs.writeFileSync(file, before + begin + text.replace(/^#/gm, '##') + end + rest)
+}
+
+function report (result, { strict, docs }) {
   const text = table(result)
   const results = path.join(__dirname, 'results')
   fs.mkdirSync(results, { recursive: true })
   fs.writeFileSync(path.join(results, 'latest.json'), JSON.stringify(result, null, 1) + '\n')
   fs.writeFileSync(path.join(results, 'latest.md'), text)
+  if (docs) intoDocs(text)
   console.log(text)
   if (strict && result.bars.some((bar) => !bar.met)) process.exitCode = 1
 }
 
 async function main () {
-  const { plan, strict } = options()
+  const { plan, ...wishes } = options()
   const scope = new Scope()
   // Ends by exit, which ends every child: Ctrl-C leaves nothing behind.
   for (const signal of ['SIGINT', 'SIGTERM']) {
@@ -200,8 +334,10 @@ async function main () {
   try {
     const bench = { plan, samples: [], load: await makeLoad(scope) }
     const result = { date: new Date().toISOString(), plan, versions: await versions(scope) }
-    for (const cipher of ciphers) await cipherScenes(bench, cipher)
-    report({ ...result, samples: bench.samples, bars: bars(bench.samples) }, strict)
+    // The other scenes take the first cipher only.
+    const eachCipher = plan.scenes.includes('bulk') || plan.scenes.includes('loop')
+    for (const cipher of eachCipher ? plan.ciphers : plan.ciphers.slice(0, 1)) await cipherScenes(bench, cipher)
+    report({ ...result, samples: bench.samples, bars: bars(bench.samples) }, wishes)
   } finally {
     await scope.close()
   }

@@ -1,9 +1,10 @@
 'use strict'
 
 /**
- * What is compared: `alknet connect` to `alknet serve`, and `ssh -D` to a stock
- * sshd, with the same keys. Each is a SOCKS5 port with two ends whose processes
- * can be measured. Both run at their usual log level.
+ * What is compared: `alknet connect` to `alknet serve` with each SSH engine, and
+ * `ssh` to a stock sshd, with the same keys. Each has a SOCKS5 port, a forward
+ * to the target, and two ends whose processes can be measured. All run at their
+ * usual log level.
  */
 
 const net = require('net')
@@ -28,36 +29,46 @@ async function listening (port, proc) {
   throw new Error(`ssh ended: ${proc.output}`)
 }
 
-/** `ssh -D` to sshd, started and ready. */
-async function openssh (scope, cipher) {
+/** `ssh -D -L` to sshd, started and ready. */
+async function openssh (scope, { cipher, target }) {
   const server = await startSshd(scope, { config: ['LogLevel INFO', `Ciphers ${cipher}`] })
-  const port = await freePort()
+  const [socks, forward] = [await freePort(), await freePort()]
   const args = sshArgs(scope, server, {
-    options: [`Ciphers=${cipher}`], args: ['-N', '-D', `127.0.0.1:${port}`]
+    options: [`Ciphers=${cipher}`],
+    args: ['-N', '-D', `127.0.0.1:${socks}`, '-L', `127.0.0.1:${forward}:127.0.0.1:${target}`]
   })
   // Its debug lines, one for each channel, would be a burden on ssh alone.
   const client = start(scope, 'ssh', args.filter((arg) => arg !== '-v'))
-  await listening(port, client)
-  return side('openssh', client, server.proc, port)
+  await listening(socks, client)
+  await listening(forward, client)
+  return side('openssh', client, server.proc, { socks, forward })
 }
 
-/** `alknet connect` to `alknet serve`, started and ready. */
-async function alknet (scope, cipher) {
+/** `alknet connect` to `alknet serve` with an engine, started and ready. */
+async function alknet (engine, scope, { cipher, target, channels }) {
   const delays = path.join(scope.dir(), 'delay')
   const common = (end) => ({
-    args: ['--ciphers', cipher],
+    args: ['--ciphers', cipher, '--ssh-engine', engine,
+      ...(channels ? ['--max-channels', String(channels)] : [])],
     env: {
       NODE_OPTIONS: `--require ${JSON.stringify(path.join(__dirname, 'loop-delay.js'))}`,
       BENCH_LOOP_DELAY: `${delays}-${end}`
     }
   })
   const server = await startServe(scope, common('server'))
-  const client = await startConnect(scope, server, common('client'))
-  return { ...side('alknet', client.proc, server.proc, client.socks.port), delays }
+  const client = await startConnect(scope, server, {
+    ...common('client'), forwards: [`127.0.0.1:0:127.0.0.1:${target}`]
+  })
+  const ports = { socks: client.socks.port, forward: client.local[0].port }
+  return { ...side(engine, client.proc, server.proc, ports), delays }
 }
 
-function side (name, client, server, port) {
-  return { name, port, ends: { client: [client.pid], server: [server.pid] } }
+function side (name, client, server, ports) {
+  return {
+    name,
+    ways: { socks: `socks:${ports.socks}`, forward: `direct:${ports.forward}` },
+    ends: { client: [client.pid], server: [server.pid] }
+  }
 }
 
 /** What was measured, in words: versions of all that took part. */
@@ -68,8 +79,15 @@ async function versions (scope) {
     openssh: (await run(scope, 'ssh', ['-V'])).output.trim(),
     alknet: alknet.code === 0 ? alknet.stdout.trim() : 'alknet is not built',
     cpu: `${os.cpus().length} × ${os.cpus()[0].model}`,
-    kernel: os.release()
+    kernel: os.release(),
+    load: os.loadavg()[0].toFixed(1)
   }
 }
 
-module.exports = { sides: { alknet, openssh }, versions }
+const sides = {
+  native: alknet.bind(null, 'native'),
+  libssh: alknet.bind(null, 'libssh'),
+  openssh
+}
+
+module.exports = { sides, versions }

@@ -13,6 +13,24 @@ const bin = path.join(root, 'bin', 'alknet.js')
 /** `ADDR:PORT`, the address in brackets when it is IPv6. */
 const ADDRESS = '(\\[[0-9a-fA-F:.%]+\\]|[^\\s:]+):(\\d+)'
 
+/**
+ * Which SSH engine the ends of a tunnel have, unless a test names one:
+ * ALKNET_SERVE_ENGINE and ALKNET_CONNECT_ENGINE, or alknet's own default.
+ */
+const engines = {
+  serve: process.env.ALKNET_SERVE_ENGINE,
+  connect: process.env.ALKNET_CONNECT_ENGINE
+}
+
+function engineArgs (engine) {
+  return engine ? ['--ssh-engine', engine] : []
+}
+
+/** The engine that an end has; for a test whose expectation depends on it. */
+function engineOf (end) {
+  return engines[end] || require('../../lib').versions.engines[0]
+}
+
 /** An environment without what the user may have set, and with a home of its own. */
 function cleanEnv (scope, extra = {}) {
   const env = Object.fromEntries(Object.entries(process.env)
@@ -45,7 +63,7 @@ function address (match) {
  * Starts `alknet serve` on a free loopback port.
  *
  * @param {Scope} scope
- * @param {{ hostKeys?: object[], userKeys?: object[], authorizedKeys?: string, listen?: string[], args?: string[], env?: object }} [options]
+ * @param {{ hostKeys?: object[], userKeys?: object[], authorizedKeys?: string, listen?: string[], engine?: string, args?: string[], env?: object }} [options]
  * @returns {Promise<{ proc: Proc, host: string, port: number, user: string, hostKeys: object[], knownHosts: string }>}
  */
 async function startServe (scope, options = {}) {
@@ -58,6 +76,7 @@ async function startServe (scope, options = {}) {
     ...hostKeys.flatMap((k) => ['--key', k.path]),
     ...listen.flatMap((at) => ['--listen', at]),
     '--authorized-keys', authorized,
+    ...engineArgs(options.engine || engines.serve),
     ...(options.args || [])], { env: options.env })
   const { host, port } = address(await proc.waitFor(new RegExp(`listening on ${ADDRESS}`)))
   return {
@@ -75,7 +94,7 @@ async function startServe (scope, options = {}) {
  *
  * @param {Scope} scope
  * @param {{ host: string, port: number, user: string, knownHosts?: string }} server
- * @param {{ identity?: object, knownHosts?: string | null, socks?: string, forwards?: string[], args?: string[] }} [options]
+ * @param {{ identity?: object, knownHosts?: string | null, socks?: string, forwards?: string[], engine?: string, args?: string[] }} [options]
  */
 function connectArgs (scope, server, options = {}) {
   const identity = options.identity || key('ed25519', 'user')
@@ -85,6 +104,7 @@ function connectArgs (scope, server, options = {}) {
     '--user', server.user,
     '--identity', identity.path,
     '--socks5', options.socks || '127.0.0.1:0',
+    ...engineArgs(options.engine || engines.connect),
     ...(known === null ? [] : ['--known-hosts', scope.file('known_hosts', known)]),
     ...(options.forwards || []).flatMap((spec) => ['--forward', spec]),
     ...(options.args || [])]
@@ -127,6 +147,7 @@ module.exports = {
   root,
   bin,
   cleanEnv,
+  engineOf,
   startAlknet,
   runAlknet,
   startServe,

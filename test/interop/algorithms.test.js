@@ -171,7 +171,7 @@ describe('algorithms: alknet connect to sshd', function () {
       const sshd = await startSshd(scope, { config })
       const { code, output } = await runConnect(scope, sshd)
       assert.ok(code === 1 || code === 5, `exit code ${code}: ${output}`)
-      assert.match(sshd.proc.output, /no matching|Unable to negotiate|Connection (closed|reset)/)
+      await sshd.proc.waitFor(/no matching|Unable to negotiate|Connection (closed|reset)/)
       assert.doesNotMatch(output, /\n\s+at /)
     })
   }

@@ -81,7 +81,7 @@ describe('ssh -N to alknet serve', function () {
     client = await startSsh(scope, await startServe(scope))
   })
   describe('-D', () => {
-    behaves(() => through(() => client))
+    behaves(() => through(() => client), { bytes: 1024 * MiB })
   })
 
   describe('-L', () => {
@@ -103,7 +103,7 @@ describe('alknet connect to sshd', function () {
     needSshd(this)
     client = await startConnect(scope, await startSshd(scope))
   })
-  behaves(() => through(() => client))
+  behaves(() => through(() => client), { bytes: 1024 * MiB })
 
   describe('--forward', () => {
     forwards(async (context, scope, targets) => {
