@@ -274,7 +274,7 @@ bool transport_on_kex_reply(session_t *s, alk_rd_t *r)
                      t->hash, t->hash_len))
     judge_hostkey(s, blob, first);
   else
-    native_bye(s, BYE_KEX, ALK_E_HOSTKEY,
+    native_bye(s, BYE_KEX, ALK_E_PROTO,
                "the server could not prove that the host key is its own");
   return true;
 }
