@@ -52,6 +52,7 @@ const COMMANDS = {
       let got = ''
       const done = () => {
         stream.off('data', ondata)
+        stream.pause() // or what comes now would be read and thrown away
         stream.off('close', onclose)
         resolve(got)
       }
@@ -62,6 +63,7 @@ const COMMANDS = {
       const onclose = () => reject(stream.errored ?? new Error('the channel was closed'))
       if (stream.destroyed) return onclose()
       stream.on('data', ondata)
+      stream.resume()
       stream.once('close', onclose)
       stream.write(text, 'latin1')
     })
