@@ -13,10 +13,10 @@
 #include "core/stream_impl.h"
 
 typedef struct {
-  alk_stream_t *s;      /* NULL: closed */
-  uint64_t bytes : 62;  /* received from it */
-  uint64_t ended : 1;   /* it will say no more */
-  uint64_t flushed : 1; /* our end has left through it */
+  alk_stream_t *s; /* NULL: closed */
+  bool ended;      /* it will say no more */
+  bool flushed;    /* our end has left through it */
+  uint64_t bytes;  /* received from it */
 } side_t;
 
 struct alk_relay {

@@ -458,8 +458,8 @@ static unsigned long stride_of(const way_t *w, unsigned long more)
 }
 
 /* How many runs, until no call is left that could fail. Keys are fresh where
- * memory fails: OpenSSL 3.0's RSA signs wrongly up to 32 times after it had no
- * memory to renew its blinding. */
+ * memory or randomness fails: OpenSSL 3.0's RSA signs wrongly up to 32 times
+ * after it could not renew its blinding. */
 static unsigned long each_fault(const suite_t *suite, story_t story,
                                 const way_t *w, bool lasting,
                                 unsigned long stride)
@@ -468,7 +468,7 @@ static unsigned long each_fault(const suite_t *suite, story_t story,
   bool reached = true;
   for (unsigned long n = 1; reached; n += stride, runs++) {
     bool stays = false;
-    if (w->kind == FAULT_MEMORY) read_keys(suite);
+    if (w->kind == FAULT_MEMORY || w->kind == FAULT_ENTROPY) read_keys(suite);
     fault_set(w->kind, n, lasting);
     bool ok = run(suite, story, &stays);
     unsigned long calls = fault.calls;

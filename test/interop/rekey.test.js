@@ -77,7 +77,9 @@ describe('rekeying', function () {
     const client = await startSsh(scope, await startServe(scope, { args: ['--rekey-bytes', '1048576'] }))
     await transfers(scope, (port) => socksOpen(scope, client.socks, '127.0.0.1', port))
     const rekeys = count(client.proc.output, /SSH2_MSG_NEWKEYS received/g)
-    assert.ok(rekeys > 4 * SIZE / MiB / 2, `only ${rekeys} key exchanges`)
+    // A server sends on before the client's NEWKEYS have come and cannot ask
+    // again until then: with megabytes on the way it asks less often.
+    assert.ok(rekeys > 4 * SIZE / MiB / 4, `only ${rekeys} key exchanges`)
   })
 
   it('asked for by time, between and within transfers', async () => {
