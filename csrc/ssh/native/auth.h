@@ -12,9 +12,9 @@
 /* The engine's own last resort; the owner has finer limits. */
 enum {
   AUTH_USER_MAX = 256,
-  AUTH_KEYS_MAX = 20,   /* offers of keys, queries included */
+  AUTH_KEYS_MAX = 20,    /* offers of keys, queries included */
   AUTH_QUERIES_MAX = 15, /* of those: they tell which keys exist */
-  AUTH_OTHERS_MAX = 10, /* requests of methods that do not exist here */
+  AUTH_OTHERS_MAX = 10,  /* requests of methods that do not exist here */
   AUTH_BANNERS_MAX = 16,
   AUTH_SIG_ALGS_MAX = 4096
 };
