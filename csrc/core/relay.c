@@ -13,11 +13,13 @@
 #include "core/stream_impl.h"
 
 typedef struct {
-  alk_stream_t *s; /* NULL: closed */
-  bool ended;      /* it will say no more */
-  bool flushed;    /* our end has left through it */
-  uint64_t bytes;  /* received from it */
+  alk_stream_t *s;      /* NULL: closed */
+  uint64_t bytes : 62;  /* received from it; with the rest one word */
+  uint64_t ended : 1;   /* it will say no more */
+  uint64_t flushed : 1; /* our end has left through it */
 } side_t;
+
+#define BYTES_MAX (((uint64_t) 1 << 62) - 1)
 
 struct alk_relay {
   side_t side[2];
@@ -52,7 +54,7 @@ static void on_data(alk_stream_t *s, const char *buf, size_t len)
   alk_relay_t *r = alk_stream_data(s);
   side_t *from = side_of(r, s);
   alk_stream_t *to = other_of(r, s)->s;
-  from->bytes += len;
+  from->bytes = (from->bytes + len) & BYTES_MAX;
   if (to == NULL || alk_stream_has_ended(to)) return; /* nobody hears it */
   if (!alk_stream_write(to, buf, len)) alk_stream_pause(s);
 }

@@ -18,7 +18,7 @@
 #include "ssh/native/conn.h"
 
 struct piece {
-  piece_t *next;
+  piece_t *next; /* a ring */
   size_t len, cap;
   uint8_t bytes[];
 };
@@ -100,24 +100,24 @@ static void keep_out(chan_t *c, const uint8_t *p, size_t len)
  * bulk waits here whenever the reader is slower than the peer. */
 static piece_t *add_piece(chan_t *c, size_t len)
 {
-  piece_t *last = c->in_last;
+  piece_t *last = c->in;
   size_t cap = last == NULL ? PIECE_MIN : last->cap * 2;
   if (cap < len) cap = len;
   if (cap > PIECE_MAX) cap = PIECE_MAX;
   piece_t *p = alk_realloc(NULL, sizeof *p + cap);
-  *p = (piece_t){.cap = cap};
-  if (last == NULL)
-    c->in = p;
-  else
+  *p = (piece_t){.cap = cap, .next = p};
+  if (last != NULL) {
+    p->next = last->next;
     last->next = p;
-  c->in_last = p;
+  }
+  c->in = p;
   return p;
 }
 
 static void keep_in(chan_t *c, const uint8_t *p, size_t len)
 {
   while (len > 0) {
-    piece_t *last = c->in_last;
+    piece_t *last = c->in;
     if (last == NULL || last->len == last->cap) last = add_piece(c, len);
     size_t n = last->cap - last->len;
     if (n > len) n = len;
@@ -130,9 +130,11 @@ static void keep_in(chan_t *c, const uint8_t *p, size_t len)
 
 static piece_t *take_piece(chan_t *c)
 {
-  piece_t *first = c->in;
-  c->in = first->next;
-  if (c->in == NULL) c->in_last = NULL;
+  piece_t *last = c->in, *first = last->next;
+  if (first == last)
+    c->in = NULL;
+  else
+    last->next = first->next;
   return first;
 }
 

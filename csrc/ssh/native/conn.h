@@ -45,19 +45,22 @@ typedef struct {
 /* Bytes that came while nobody read. */
 typedef struct piece piece_t;
 
+enum { CHAN_UNKNOWN, CHAN_ASKED, CHAN_OPENING, CHAN_OPEN };
+
+/* Small: there may be thousands, and most of them have nothing to do. */
 struct chan {
-  alk_channel_t base; /* first */
-  enum { CHAN_UNKNOWN, CHAN_ASKED, CHAN_OPENING, CHAN_OPEN } state;
+  alk_channel_t base;   /* first */
   uint32_t id, peer_id; /* id NO_ID: not in the table (UNKNOWN) */
   uint32_t peer_left;   /* what the peer's window takes */
   uint32_t peer_packet; /* the most data that it takes in one packet */
   window_t window;
-  piece_t *in, *in_last; /* came while nobody read */
-  alk_buf_t out;         /* written and not sent */
-  ring_t dirty, writer;  /* of the two lists */
-  bool open_owed;        /* on_open is to be told */
-  bool flowing;          /* the owner reads, and nothing is unread before */
-  bool got_eof, got_close, eof_sent, close_sent;
+  bool open_owed : 1; /* on_open is to be told */
+  bool flowing : 1;   /* the owner reads, and nothing is unread before */
+  bool got_eof : 1, got_close : 1, eof_sent : 1, close_sent : 1;
+  unsigned state : 2; /* CHAN_* */
+  piece_t *in;   /* came while nobody read: the last; its next is the first */
+  alk_buf_t out; /* written and not sent */
+  ring_t dirty, writer; /* of the two lists */
 };
 
 typedef struct {
