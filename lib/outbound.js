@@ -23,7 +23,7 @@ const CONNECT_FAILED = 2
 const SHORTAGE = 4
 
 class Outbound {
-  /** connection: of server.js. channel: its owner until it is joined. */
+  /** connection: of connection.js. channel: its owner until it is joined. */
   constructor (connection, channel, host, port) {
     this._connection = connection
     this._channel = channel
@@ -36,7 +36,7 @@ class Outbound {
 
   start () {
     if (this._host === null || this._port === 0) return this._refuse(CONNECT_FAILED, 'not a target')
-    const verdict = this._policy.preview(this._connection.request(this._host, this._port))
+    const verdict = this._policy.preview(this._connection.request({ host: this._host, port: this._port }))
     if (verdict !== null) return this._refuse(PROHIBITED, verdict.text)
     const asked = this._connection.lookups.resolve(this._host, (err, addresses) => this._resolved(err, addresses))
     if (!asked) this._refuse(SHORTAGE, 'too many look-ups (maxLookups)')
@@ -46,7 +46,7 @@ class Outbound {
     if (this._channel === null) return
     if (err !== null) return this._refuse(CONNECT_FAILED, 'name not found')
     if (addresses.length === 0) return this._refuse(CONNECT_FAILED, 'name not found')
-    const decision = this._policy.decide(this._connection.request(this._host, this._port), addresses)
+    const decision = this._policy.decide(this._connection.request({ host: this._host, port: this._port }), addresses)
     if (decision.refusal !== null) return this._refuse(PROHIBITED, decision.refusal)
     if (decision.addresses.length === 1) {
       this._channel.connect(decision.addresses[0], this._port, this._connection.connectMs)

@@ -1,234 +1,28 @@
 'use strict'
 
 /**
- * The server: listeners, one Connection for each client, who may log in, where
- * a channel may lead.
- *
- *   accepted -> limits -> kex -> auth (login grace) -> ready -> channels -> closed
- *
- * Whatever goes wrong on one connection ends that connection.
+ * The server: its listeners, its clients (connection.js), and what is in force
+ * for all of them: options, who may log in, the policy, the limits. A reload
+ * swaps all of that at once.
  */
 
 const { EventEmitter } = require('events')
 const net = require('net')
 const { isDeepStrictEqual } = require('util')
-const binding = require('./binding')
-const { canonicalHost } = require('./addresses')
+const { Connection } = require('./connection')
 const { canceled, optionError, AlknetError } = require('./errors')
 const { createLogger, NO_LOG } = require('./log')
 const { RELOADABLE, serverOptions } = require('./options')
 const { loadPrivateKey } = require('./keys')
 const { loadAuthorizer } = require('./authorizer')
-const { identityOfKey } = require('./identity')
 const { Limits } = require('./limits')
-const { Lookups } = require('./lookups')
 const { Policy } = require('./policy')
-const { Keepalive } = require('./keepalive')
-const { Relays } = require('./relays')
-const { Stream } = require('./stream')
 const { listen, rarely } = require('./listener')
-const { nativeOptions } = require('./session')
-const { Outbound, PROHIBITED, SHORTAGE } = require('./outbound')
-
-const DIRECT_TCPIP = 0
-const RESERVED = /^alknet-/i
-const CLOSE_MS = 2000
 
 /** An IPv4 client of a dual-stack listener is logged as IPv4: one form each. */
 function plainAddress (address) {
   const tail = address.startsWith('::ffff:') ? address.slice(7) : ''
   return net.isIPv4(tail) ? tail : address
-}
-
-/** One client. Owner of its native session. */
-class Connection {
-  constructor (server, stream, peer, ticket) {
-    this._session = binding.sshServer(stream, nativeOptions(server._options, {
-      hostKeys: server._hostKeys,
-      ...(server._options.hostKeyAlgorithms && { hostKeyAlgorithms: server._options.hostKeyAlgorithms })
-    }))
-    this._session.owner = this
-    this._server = server
-    this._remote = { remote_addr: peer.address, remote_port: peer.port }
-    this._ticket = ticket
-    this._opened = process.hrtime.bigint()
-    this._attempts = 0
-    this._channels = 0 // asked for, joined or handed out, until both sides are closed
-    this._user = ''
-    this._identity = null
-    this._keepalive = null
-    this._reason = undefined
-    this._isClosing = false
-    this._isDraining = false
-    this._closeTimer = null
-    this._relays = new Relays(() => this.channelGone())
-    this.permissions = null
-    this.lookups = new Lookups(server._options.maxLookups)
-    this.closed = new Promise((resolve) => { this._resolveClosed = resolve })
-    this._grace = setTimeout(onGrace, server._options.loginGrace * 1000, this)
-    server._log.info('connection opened', { ...this._remote, transport: 'tcp' })
-  }
-
-  get policy () {
-    return this._server._policy
-  }
-
-  /** A question to the policy. */
-  request (host, port) {
-    return { identity: this._identity, permissions: this.permissions, transport: 'tcp', host, port }
-  }
-
-  get connectMs () {
-    return this._server._options.connectTimeout * 1000
-  }
-
-  // ---- login
-
-  onauth (user, algorithm, blob, proven) {
-    if (this._isClosing) return
-    // Who is in stays who they are (RFC 4252 §5.1): no engine should ask again.
-    if (this.permissions !== null) return this._session.admit(false)
-    const { maxAuthAttempts } = this._server._options
-    this._attempts++
-    const found = this._server._authorizer.find(blob, this._remote.remote_addr)
-    const isFull = found.entry !== null && proven && !this._server._limits.promote(this._ticket)
-    const entry = isFull ? null : found.entry
-    if (entry === null || proven) this._logAttempt(user, blob, isFull ? 'max_sessions' : found.reason)
-    if (entry !== null && proven) this._admitted(user, blob, entry)
-    this._session.admit(entry !== null)
-    if (isFull) this.close('max_sessions')
-    else if (this.permissions === null && this._attempts >= maxAuthAttempts) this.close('max_auth_attempts')
-  }
-
-  // The entry is that of the key whose signature was right, and of no other.
-  _admitted (user, blob, entry) {
-    this._user = user
-    this._identity = identityOfKey(binding.fingerprint(blob), entry.scopes)
-    this.permissions = { forwarding: entry.forwarding, permitOpen: entry.permitOpen, permitListen: entry.permitListen }
-  }
-
-  _logAttempt (user, blob, reason) {
-    this._server._log.info('auth attempt', {
-      ...this._remote,
-      user,
-      key_fingerprint: binding.fingerprint(blob),
-      result: reason === null ? 'accept' : 'reject',
-      reason: reason ?? undefined
-    })
-  }
-
-  onready () {
-    clearTimeout(this._grace)
-    if (this._isClosing) return
-    this._keepalive = new Keepalive(this._session, this._server._options, () => this.close('keepalive'))
-    this._server.emit('auth', { ...this._info(), destination: undefined })
-  }
-
-  _info () {
-    return {
-      identity: this._identity,
-      user: this._user,
-      remoteAddress: this._remote.remote_addr,
-      remotePort: this._remote.remote_port,
-      transport: 'tcp'
-    }
-  }
-
-  // ---- channels
-
-  onchannel (channel, type, host, port) {
-    if (this._isClosing) return channel.close()
-    this._channels++
-    const { maxChannels } = this._server._options
-    if (this._channels > maxChannels) return this.turnAway(channel, SHORTAGE, 'too many channels (maxChannels)')
-    if (type !== DIRECT_TCPIP || this.permissions === null) return this.turnAway(channel, PROHIBITED, 'not served here')
-    // The one spelling: no other may become a look-up of a reserved name.
-    const name = canonicalHost(host) ?? host
-    if (RESERVED.test(name)) return this._reserved(channel, name.toLowerCase(), port)
-    new Outbound(this, channel, host, port).start()
-  }
-
-  // Never a look-up and never a connection, whatever stands in /etc/hosts.
-  _reserved (channel, host, port) {
-    const server = this._server
-    const verdict = this.policy.decideReserved(this.request(host, port))
-    if (!verdict.allow) return this.turnAway(channel, PROHIBITED, verdict.text)
-    if (!server._hasHandler()) return this.turnAway(channel, PROHIBITED, 'nobody serves this here')
-    channel.owner = {
-      onopen: () => {
-        const stream = new Stream(channel)
-        stream.once('close', () => this.channelGone())
-        server._handle(stream, { ...this._info(), destination: `${host}:${port}` })
-      },
-      onclose: () => this.channelGone()
-    }
-    this._session.accept(channel)
-  }
-
-  /** Confirms the channel and joins it with its target. */
-  join (channel, stream) {
-    if (this._isClosing) {
-      channel.close()
-      stream.close()
-      return
-    }
-    this._session.accept(channel)
-    this._relays.join(channel, stream)
-  }
-
-  turnAway (channel, reason, text) {
-    if (this._isClosing) channel.close()
-    else this._session.refuse(channel, reason, text)
-    this.channelGone()
-  }
-
-  /** One channel less; a draining connection without any has nothing to do. */
-  channelGone () {
-    this._channels--
-    if (this._channels === 0 && this._isDraining) this.close()
-  }
-
-  // ---- the end
-
-  /** Closes as soon as no channel is left. */
-  drain () {
-    this._isDraining = true
-    if (this._channels === 0) this.close()
-  }
-
-  close (reason) {
-    if (this._isClosing) return
-    this._isClosing = true
-    this._reason = reason
-    this._closeTimer = setTimeout(() => this._over(), CLOSE_MS)
-    this._session.close()
-  }
-
-  onclose (err) {
-    if (err !== null) this._reason ??= err.code
-    this._isClosing = true
-    this._over()
-  }
-
-  _over () {
-    if (this._resolveClosed === null) return
-    clearTimeout(this._grace)
-    clearTimeout(this._closeTimer)
-    this._keepalive?.close()
-    this.lookups.close()
-    this._server._limits.leave(this._ticket)
-    this._server._connections.delete(this)
-    const ms = Number((process.hrtime.bigint() - this._opened) / 1000000n)
-    this._server._log.info('connection closed', {
-      ...this._remote, transport: 'tcp', duration: ms / 1000, reason: this._reason
-    })
-    this._resolveClosed()
-    this._resolveClosed = null
-  }
-}
-
-function onGrace (connection) {
-  connection.close('login_grace')
 }
 
 /**
@@ -398,6 +192,8 @@ class Server extends EventEmitter {
     }
   }
 
+  // ---- for its connections
+
   _hasHandler () {
     return this._options.onConnection !== undefined || this.listenerCount('connection') > 0
   }
@@ -405,6 +201,12 @@ class Server extends EventEmitter {
   _handle (stream, info) {
     if (this._options.onConnection !== undefined) this._options.onConnection(stream, info)
     else this.emit('connection', stream, info)
+  }
+
+  /** A client is gone. */
+  _left (connection, ticket) {
+    this._limits.leave(ticket)
+    this._connections.delete(connection)
   }
 
   _checkClosed () {

@@ -15,12 +15,13 @@ const { EventEmitter } = require('events')
 const binding = require('./binding')
 const { AlknetError, canceled, fail, optionError } = require('./errors')
 const { formatHostPort, isHost } = require('./addresses')
-const { ALGORITHMS, forwardSpec, socks5Options } = require('./options')
+const { forwardSpec, socks5Options } = require('./options')
 const { createLogger, NO_LOG } = require('./log')
-const { loadPrivateKey, parsePublicKey } = require('./keys')
-const { loadKnownHosts } = require('./known-hosts')
+const { hostKeyOrder, loadCredentials } = require('./credentials')
 const { dialHost } = require('./dial')
 const { Keepalive } = require('./keepalive')
+const { nativeOptions } = require('./native-options')
+const { Opening } = require('./opening')
 const { Relays } = require('./relays')
 const { Stream } = require('./stream')
 const { ForwardListener } = require('./forward')
@@ -30,73 +31,6 @@ const DIRECT_TCPIP = 0
 
 // A peer that no longer reads cannot hold close() back for longer.
 const CLOSE_MS = 2000
-
-const NATIVE_OPTIONS = ['kex', 'ciphers', 'macs', 'rekeyBytes', 'rekeySeconds', 'windowMax', 'maxChannels']
-
-/** Our options as the addon wants them: names that are not set are left out. */
-function nativeOptions (options, more) {
-  const out = { ...more }
-  if (options.sshEngine !== undefined) out.engine = options.sshEngine
-  for (const name of NATIVE_OPTIONS) if (options[name] !== undefined) out[name] = options[name]
-  return out
-}
-
-/** The offered host key algorithms, those first whose keys are known. */
-function hostKeyOrder (offered, knownTypes) {
-  const list = (offered ?? ALGORITHMS.hostKeyAlgorithms.join(',')).split(',')
-  const isKnown = (name) => knownTypes.includes(name.startsWith('rsa-sha2-') ? 'ssh-rsa' : name)
-  return [...list.filter(isKnown), ...list.filter((name) => !isKnown(name))].join(',')
-}
-
-/** The fingerprint and, where it is known, the type of a pin. */
-function pinParts (pin) {
-  if (pin.startsWith('SHA256:')) return { fingerprint: pin, type: null }
-  try {
-    return parsePublicKey(pin)
-  } catch (err) {
-    throw optionError('hostKey', err.message, err)
-  }
-}
-
-/** An open() that waits for the far end. Owner of its channel until then. */
-class Opening {
-  constructor (channel, ms, signal, done) {
-    this._channel = channel
-    this._signal = signal
-    this._done = done
-    this._error = null
-    this._timer = setTimeout(onOpenLimit, ms, this)
-    this._onAbort = () => this._giveUp(canceled('channel', signal.reason))
-    signal?.addEventListener('abort', this._onAbort, { once: true })
-    channel.owner = this
-  }
-
-  onopen () {
-    this._channel.owner = null
-    this._finish(null, this._channel)
-  }
-
-  onclose (err) {
-    this._finish(this._error ?? err ?? fail('CLOSED', 'channel', 'the channel was closed'))
-  }
-
-  _giveUp (err) {
-    this._error = err
-    this._channel.owner = null
-    this._channel.close()
-    this._finish(err)
-  }
-
-  _finish (err, channel) {
-    clearTimeout(this._timer)
-    this._signal?.removeEventListener('abort', this._onAbort)
-    this._done(err, channel)
-  }
-}
-
-function onOpenLimit (opening) {
-  opening._giveUp(fail('TIMEOUT', 'channel', 'the channel did not open in time'))
-}
 
 /**
  * A session with a server. Made by openSession().
@@ -395,22 +329,11 @@ class Session extends EventEmitter {
   }
 }
 
-/** Everything that can be wrong before anything starts. */
-async function loadClient (options) {
-  const { identity, passphrase, signal, knownHosts, hostKey, acceptNew } = options
-  const pins = hostKey.map(pinParts)
-  const keys = []
-  // One after the other: a passphrase prompt is for one key.
-  for (const source of identity) keys.push(await loadPrivateKey(source, { option: 'identity', passphrase, signal }))
-  const known = await loadKnownHosts({ inputs: knownHosts, pins: pins.map((pin) => pin.fingerprint), acceptNew })
-  return { keys, known }
-}
-
 /** options: of clientOptions(). */
 async function startSession (options) {
   const { server, connectTimeout, signal } = options
   if (signal?.aborted) throw canceled('connect', signal.reason)
-  const { keys, known } = await loadClient(options)
+  const { keys, known } = await loadCredentials(options)
   const session = new Session(options, keys, known)
   try {
     session._listen()
@@ -431,4 +354,4 @@ function atStage (err, stage, what) {
   return err
 }
 
-module.exports = { Session, hostKeyOrder, nativeOptions, startSession }
+module.exports = { Session, startSession }

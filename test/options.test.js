@@ -1,7 +1,8 @@
 'use strict'
 
 const assert = require('assert')
-const { clientOptions, connectOptions, namesForFiles, parseDuration, serverOptions, socks5Options } = require('../lib/options')
+const { clientOptions, connectOptions, namesForFiles, serverOptions, socks5Options } = require('../lib/options')
+const { parseDuration } = require('../lib/option-checks')
 const { AlknetError } = require('../lib/errors')
 
 const CLIENT = { server: 'example.com', identity: 'key' }

@@ -12,7 +12,8 @@ const { AlknetError } = require('../lib/errors')
 const { parseConfig, formatConfig } = require('../lib/config')
 const { parseForward } = require('../lib/forward-spec')
 const { parseScopes } = require('../lib/identity')
-const { parseDuration, serverOptions } = require('../lib/options')
+const { parseDuration } = require('../lib/option-checks')
+const { serverOptions } = require('../lib/options')
 const { parseListenRule, parseRule } = require('../lib/rules')
 
 const TRIES = 4000

@@ -49,7 +49,7 @@ function ask (setup, host, port = 80) {
     policy: policyOf(setup),
     connectMs: 60_000,
     lookups: new Lookups(8, resolverOf(names, lookups)),
-    request: (to, at) => ({ identity, permissions, transport, host: to, port: at }),
+    request: (target) => ({ identity, permissions, transport, ...target }),
     turnAway: (channel, reason, text) => refusals.push(text),
     channelGone () {}
   }

@@ -1,0 +1,186 @@
+'use strict'
+
+/**
+ * Checks of values: (name, value) => the value as alknet uses it, or they throw
+ * ERR_ALKNET_OPTION with the name in it. What an option is called, and its
+ * limits, say options.js. Pure.
+ */
+
+const net = require('net')
+const { optionError } = require('./errors')
+const { parseHostPort, printable } = require('./addresses')
+
+const MAX_LIST = 1000
+
+function text (max, pattern, what) {
+  return (name, value) => {
+    if (typeof value !== 'string' || value === '' || value.length > max || !pattern.test(value)) {
+      throw optionError(name, `must be ${what}`)
+    }
+    return value
+  }
+}
+
+function integer (min, max, unit = '') {
+  return (name, value) => {
+    if (!Number.isInteger(value) || value < min || value > max) {
+      throw optionError(name, `must be a whole number of ${min} to ${max}${unit}`)
+    }
+    return value
+  }
+}
+
+const DURATION = /^(?=.)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?$/
+
+/** '90s', '5m', '1h30m', '30d' => seconds; null for what is none. */
+function parseDuration (text) {
+  const match = DURATION.exec(text)
+  if (match === null) return null
+  const [days, hours, minutes, rest] = match.slice(1).map((part) => Number(part ?? 0))
+  return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+}
+
+/** Seconds: a whole number, or a duration in text. */
+function seconds (min, max) {
+  return (name, value) => {
+    const number = typeof value === 'string' ? parseDuration(value) : value
+    if (!Number.isInteger(number) || number < min || number > max) {
+      throw optionError(name, `must be a whole number of ${min} to ${max} seconds, or a duration like 5m`)
+    }
+    return number
+  }
+}
+
+function flag (name, value) {
+  if (typeof value !== 'boolean') throw optionError(name, 'must be true or false')
+  return value
+}
+
+function callback (name, value) {
+  if (typeof value !== 'function') throw optionError(name, 'must be a function')
+  return value
+}
+
+function abortSignal (name, value) {
+  if (!(value instanceof AbortSignal)) throw optionError(name, 'must be an AbortSignal')
+  return value
+}
+
+/** One or several of what check takes, always given back as an array. */
+function several (check, min = 1) {
+  return (name, value) => {
+    const list = Array.isArray(value) ? value : [value]
+    if (list.length < min || list.length > MAX_LIST) throw optionError(name, `must have ${min} to ${MAX_LIST} elements`)
+    return list.map((one, index) => {
+      try {
+        return check(name, one)
+      } catch (err) {
+        // Who knows where the list came from can say which element it is.
+        if (Array.isArray(value)) err.index = index
+        throw err
+      }
+    })
+  }
+}
+
+function pathOrBytes (name, value) {
+  if (value instanceof Uint8Array) return value
+  if (typeof value !== 'string' || value === '' || value.includes('\0')) {
+    throw optionError(name, 'must be a path, or a Buffer with the file\'s bytes')
+  }
+  return value
+}
+
+function hostPort (defaultPort) {
+  return (name, value) => {
+    if (typeof value !== 'string') throw optionError(name, 'must be host:port')
+    const parsed = parseHostPort(value)
+    if (typeof parsed === 'string') throw optionError(name, parsed)
+    const port = parsed.port ?? defaultPort
+    if (port === undefined) throw optionError(name, `"${printable(value)}" has no port`)
+    return { host: parsed.host, port }
+  }
+}
+
+/** Where to listen: an address of this machine and a port; 0 for any. */
+function listenAddress (name, value) {
+  const { host, port } = hostPort()(name, value)
+  const address = host === 'localhost' ? '127.0.0.1' : host
+  if (net.isIP(address) === 0) throw optionError(name, `"${printable(host)}" is not an IP address or localhost`)
+  return { address, port }
+}
+
+function serverAddress (name, value) {
+  const parsed = hostPort(22)(name, value)
+  if (parsed.port === 0) throw optionError(name, 'the port must be 1 to 65535')
+  return parsed
+}
+
+function parsedBy (parse, takesObjects = false) {
+  return (name, value) => {
+    const parsed = typeof value === 'string' || takesObjects ? parse(value) : 'must be text'
+    if (typeof parsed === 'string') throw optionError(name, parsed)
+    return parsed
+  }
+}
+
+function oneOf (available, planned) {
+  return (name, value) => {
+    if (planned.includes(value)) throw optionError(name, `"${value}" is not available yet`)
+    if (!available.includes(value)) throw optionError(name, `must be one of ${available.join(', ')}`)
+    return value
+  }
+}
+
+const FINGERPRINT = /^SHA256:[A-Za-z0-9+/]{43}$/
+const PUBLIC_KEY = /^(ssh|ecdsa)-[A-Za-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( |$)/
+
+function pin (name, value) {
+  const trimmed = typeof value === 'string' ? value.trim().replace(/=+$/, (s) => value.startsWith('SHA256:') ? '' : s) : ''
+  if (!FINGERPRINT.test(trimmed) && !PUBLIC_KEY.test(trimmed)) {
+    throw optionError(name, 'must be a fingerprint (SHA256:...) or a public key (type base64)')
+  }
+  return trimmed
+}
+
+function passphrase (name, value) {
+  if (typeof value !== 'string' && typeof value !== 'function') {
+    throw optionError(name, 'must be text, or a function that gives it')
+  }
+  return value
+}
+
+function socksAuth (name, value) {
+  const colon = typeof value === 'string' ? value.indexOf(':') : -1
+  const user = colon < 0 ? '' : value.slice(0, colon)
+  const password = colon < 0 ? '' : value.slice(colon + 1)
+  const fits = (s) => s !== '' && Buffer.byteLength(s) <= 255 && !s.includes('\0')
+  if (!fits(user) || !fits(password)) throw optionError(name, 'must be user:password, 1 to 255 bytes each')
+  return { user, password }
+}
+
+function socksListen (name, value) {
+  if (value === false) return null
+  return listenAddress(name, value === true ? '127.0.0.1:1080' : value)
+}
+
+module.exports = {
+  abortSignal,
+  callback,
+  flag,
+  hostPort,
+  integer,
+  listenAddress,
+  oneOf,
+  parseDuration,
+  parsedBy,
+  passphrase,
+  pathOrBytes,
+  pin,
+  seconds,
+  serverAddress,
+  several,
+  socksAuth,
+  socksListen,
+  text
+}
