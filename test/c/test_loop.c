@@ -120,6 +120,7 @@ typedef struct {
   alk_limit_t limit; /* first */
   env_t *e;
   char name;
+  uint64_t told; /* when */
   alk_limit_t *start, *stop;
 } late_t;
 
@@ -127,6 +128,7 @@ static void be_late(alk_limit_t *t)
 {
   late_t *a = (late_t *) (void *) t;
   assert_false(t->running);
+  a->told = uv_now(&a->e->uv);
   ran[ran_len++] = a->name;
   ran[ran_len] = '\0';
   if (a->start != NULL) alk_limit_start(a->e->l, a->start, 1);
@@ -140,7 +142,8 @@ static late_t late(env_t *e, char name)
   return (late_t){.limit.late = be_late, .e = e, .name = name};
 }
 
-static void limits_pass_in_the_order_of_time(void **state)
+/* Those that passed in one turn, as on a slow machine, come in any order. */
+static void limits_pass_after_their_time(void **state)
 {
   env_t *e = *state;
   late_t a = late(e, 'a'), b = late(e, 'b'), c = late(e, 'c');
@@ -150,8 +153,10 @@ static void limits_pass_in_the_order_of_time(void **state)
   uint64_t began = uv_now(&e->uv);
   assert_string_equal(ran, "");
   SPIN_UNTIL(e, ran_len == 3);
-  assert_string_equal(ran, "abc");
-  assert_true(uv_now(&e->uv) >= began + 30); /* not before their time */
+  assert_true(a.told >= began + 1);
+  assert_true(b.told >= began + 15);
+  assert_true(c.told >= began + 30);
+  assert_true(a.told <= b.told && b.told <= c.told);
 }
 
 static void limits_can_be_stopped_and_begun_anew(void **state)
@@ -182,9 +187,9 @@ static void limits_inside_limits(void **state)
   assert_string_equal(ran, "ac");
   a.start = &a.limit;
   alk_limit_start(e->l, &a.limit, 1);
-  SPIN_UNTIL(e, ran_len == 4);
-  assert_string_equal(ran, "acaa");
+  SPIN_UNTIL(e, ran_len >= 4);
   alk_limit_stop(e->l, &a.limit);
+  assert_memory_equal(ran, "acaa", 4);
 }
 
 static void limits_keep_no_loop_alive(void **state)
@@ -336,7 +341,7 @@ int main(void)
     TEST(an_endless_task_starves_nobody),
     TEST(a_task_wakes_the_loop),
     TEST(idle_loop_keeps_nothing_alive),
-    TEST(limits_pass_in_the_order_of_time),
+    TEST(limits_pass_after_their_time),
     TEST(limits_can_be_stopped_and_begun_anew),
     TEST(limits_inside_limits),
     TEST(limits_keep_no_loop_alive),
