@@ -6,8 +6,12 @@
  * looked up as "host" on port 22 and as "[host]:port" on others. A line counts
  * when its names match and its key parses; then @revoked beats everything, and
  * the same key beats another one of its type. @cert-authority lines speak of
- * certificates and say nothing about plain keys. @revoked lines count for
- * every port of a host, in the file's caution rather than its letter.
+ * certificates and say nothing about plain keys. For other ports than 22 those
+ * that name the host without a port count too, since that is how people write
+ * patterns (OpenSSH looks a second time, without the port); but here a negation
+ * of either spelling excludes. @revoked lines count for every port of a host,
+ * in the file's caution rather than its letter, and one with a certificate
+ * revokes the key in it.
  *
  * Fails closed: a text that is too long, or a hash that OpenSSL does not
  * compute, gives ALK_HOST_REVOKED with line 0. */
@@ -22,6 +26,7 @@
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 
+#include "ssh/cert.h"
 #include "ssh/hosts_pattern.h"
 #include "ssh/key.h"
 
@@ -49,6 +54,8 @@ typedef struct {
 typedef struct {
   char name[NAME_MAX_LEN];  /* as it stands in the file */
   char other[NAME_MAX_LEN]; /* the other spelling: with or without its port */
+  bool other_is_bare;       /* without */
+  marker_t marker;          /* which lines are asked */
   bool failed;              /* OpenSSL did */
 } wanted_t;
 
@@ -161,17 +168,23 @@ static bool hash_matches(wanted_t *want, word_t names, const char *name)
   return ok;
 }
 
-static bool names_match(wanted_t *want, word_t names, const char *name)
+static alk_list_says_t names_say(wanted_t *want, word_t names, const char *name)
 {
-  return names.p[0] == '|' ? hash_matches(want, names, name)
-                           : alk_host_list_match(names.p, names.len, name);
+  if (names.p[0] != '|') return alk_host_list_says(names.p, names.len, name);
+  return hash_matches(want, names, name) ? ALK_LIST_NAMES : ALK_LIST_SILENT;
 }
 
 static bool entry_matches(wanted_t *want, const entry_t *e)
 {
-  if (e->marker == AUTHORITY) return false;
-  if (names_match(want, e->names, want->name)) return true;
-  return e->marker == REVOKED && names_match(want, e->names, want->other);
+  if (e->marker != REVOKED && e->marker != want->marker) return false;
+  alk_list_says_t says = names_say(want, e->names, want->name);
+  if (e->marker == PLAIN) return says == ALK_LIST_NAMES;
+  alk_list_says_t more = names_say(want, e->names, want->other);
+  if (e->marker == REVOKED)
+    return says == ALK_LIST_NAMES || more == ALK_LIST_NAMES;
+  return says != ALK_LIST_EXCLUDES && more != ALK_LIST_EXCLUDES &&
+         (says == ALK_LIST_NAMES ||
+          (want->other_is_bare && more == ALK_LIST_NAMES));
 }
 
 /* Adds a type to the list, unless it is there or does not fit. */
@@ -214,29 +227,49 @@ static void judge(alk_host_match_t *m, alk_host_verdict_t v, unsigned line)
   m->line = line;
 }
 
+static bool is_key(alk_rd_t key, const uint8_t *blob, size_t len)
+{
+  return len == key.len && memcmp(blob, key.p, len) == 0;
+}
+
+/* Whether a certificate that stands on the line is of the key. */
+static bool certifies(const alk_buf_t *cert, alk_rd_t key)
+{
+  const uint8_t *p = alk_buf_head(cert);
+  if (!alk_cert_is(p, alk_buf_size(cert))) return false;
+  alk_key_t *subject = alk_cert_subject(p, alk_buf_size(cert), NULL);
+  if (subject == NULL) return false;
+  size_t len;
+  const uint8_t *blob = alk_key_blob(subject, &len);
+  bool same = is_key(key, blob, len);
+  alk_key_free(subject);
+  return same;
+}
+
+static bool has_type(alk_rd_t key, word_t type)
+{
+  size_t len;
+  const uint8_t *p = alk_rd_str(&key, &len);
+  return p != NULL && len == type.len && memcmp(p, type.p, len) == 0;
+}
+
 /* What a line that names the host says about the key. */
 static void entry_judge(const entry_t *e, alk_rd_t key, unsigned line,
                         alk_host_match_t *m)
 {
   alk_buf_t blob = {0};
   if (!entry_decode(e, &blob)) goto out;
-  if (e->marker == PLAIN) add_type(m, e->type);
+  if (e->marker != REVOKED) add_type(m, e->type);
   if (key.p == NULL) goto out;
-  bool same = alk_buf_size(&blob) == key.len &&
-              memcmp(alk_buf_head(&blob), key.p, key.len) == 0;
-  alk_rd_t r = key;
-  size_t len;
-  const uint8_t *type = alk_rd_str(&r, &len);
-  bool same_type =
-    type != NULL && len == e->type.len && memcmp(type, e->type.p, len) == 0;
-  if (e->marker == PLAIN)
-    judge(m,
-          same        ? ALK_HOST_TRUSTED
-          : same_type ? ALK_HOST_CHANGED
-                      : ALK_HOST_OTHER,
-          line);
-  else if (same)
-    judge(m, ALK_HOST_REVOKED, line);
+  bool same = is_key(key, alk_buf_head(&blob), alk_buf_size(&blob));
+  if (e->marker == REVOKED) {
+    if (same || certifies(&blob, key)) judge(m, ALK_HOST_REVOKED, line);
+  } else if (same) {
+    judge(m, ALK_HOST_TRUSTED, line);
+  } else {
+    bool changed = e->marker == PLAIN && has_type(key, e->type);
+    judge(m, changed ? ALK_HOST_CHANGED : ALK_HOST_OTHER, line);
+  }
 
 out:
   alk_buf_free(&blob);
@@ -271,31 +304,52 @@ static bool want_host(const char *host, uint16_t port, wanted_t *want)
   char *full = port == 22 ? want->other : want->name;
   snprintf(plain, NAME_MAX_LEN, "%s", low);
   snprintf(full, NAME_MAX_LEN, "[%s]:%u", low, (unsigned) port);
+  want->other_is_bare = port != 22;
   return true;
+}
+
+static alk_host_match_t look_up(word_t text, wanted_t *want, alk_rd_t key)
+{
+  alk_host_match_t m = {.verdict = ALK_HOST_UNKNOWN};
+  if (text.len >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0) {
+    text.p += 3; /* an editor's BOM */
+    text.len -= 3;
+  }
+  ERR_set_mark();
+  for (unsigned line = 1; text.len > 0 && !want->failed; line++) {
+    entry_t e;
+    if (line_parse(next_line(&text), &e) && entry_matches(want, &e))
+      entry_judge(&e, key, line, &m);
+  }
+  ERR_pop_to_mark();
+  return m;
+}
+
+static alk_host_match_t ask(word_t text, const char *host, uint16_t port,
+                            marker_t marker, alk_rd_t key)
+{
+  wanted_t want = {.marker = marker, .failed = text.len > ALK_HOSTS_MAX};
+  alk_host_match_t m = {.verdict = ALK_HOST_UNKNOWN};
+  if (!want.failed && !want_host(host, port, &want)) return m;
+  if (!want.failed) m = look_up(text, &want, key);
+  if (want.failed) m = (alk_host_match_t){.verdict = ALK_HOST_REVOKED};
+  return m;
 }
 
 alk_host_match_t alk_hosts_match(const char *text, size_t len, const char *host,
                                  uint16_t port, const uint8_t *blob,
                                  size_t blob_len)
 {
-  alk_host_match_t m = {.verdict = ALK_HOST_UNKNOWN};
-  alk_rd_t key = alk_rd(blob, blob == NULL ? 0 : blob_len);
-  wanted_t want = {.failed = len > ALK_HOSTS_MAX};
-  if (!want.failed && !want_host(host, port, &want)) return m;
-  word_t rest = {text, len};
-  if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* an editor's BOM */
-    rest.p += 3;
-    rest.len -= 3;
-  }
-  ERR_set_mark();
-  for (unsigned line = 1; rest.len > 0 && !want.failed; line++) {
-    entry_t e;
-    if (line_parse(next_line(&rest), &e) && entry_matches(&want, &e))
-      entry_judge(&e, key, line, &m);
-  }
-  ERR_pop_to_mark();
-  if (want.failed) m = (alk_host_match_t){.verdict = ALK_HOST_REVOKED};
-  return m;
+  return ask((word_t){text, len}, host, port, PLAIN,
+             alk_rd(blob, blob == NULL ? 0 : blob_len));
+}
+
+alk_host_match_t alk_hosts_authority(const char *text, size_t len,
+                                     const char *host, uint16_t port,
+                                     const uint8_t *blob, size_t blob_len)
+{
+  return ask((word_t){text, len}, host, port, AUTHORITY,
+             alk_rd(blob, blob == NULL ? 0 : blob_len));
 }
 
 static bool put_hashed(const char *name, alk_buf_t *out)

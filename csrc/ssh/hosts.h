@@ -29,10 +29,20 @@ typedef struct {
   char types[256];
 } alk_host_match_t;
 
-/* host: lower or upper case, no brackets. blob NULL: only types is filled. */
+/* About a plain key. host: lower or upper case, no brackets. blob NULL: only
+ * types is filled. */
 alk_host_match_t alk_hosts_match(const char *text, size_t len, const char *host,
                                  uint16_t port, const uint8_t *blob,
                                  size_t blob_len);
+
+/* The same about the key of a CA that has certified the host's: TRUSTED: a
+ * @cert-authority line says that it may; OTHER: only other CAs may; REVOKED;
+ * never CHANGED. types: of the CAs' keys. On a port other than 22 a line for
+ * the host without a port counts too, as long as the line excludes neither
+ * spelling. */
+alk_host_match_t alk_hosts_authority(const char *text, size_t len,
+                                     const char *host, uint16_t port,
+                                     const uint8_t *blob, size_t blob_len);
 
 /* A line for host: "name type base64\n", the name hashed when asked. False:
  * OpenSSL failed, nothing appended. */

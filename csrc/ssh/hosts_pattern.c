@@ -38,20 +38,26 @@ static bool pattern_match(const char *p, size_t len, const char *name)
   return p == end;
 }
 
-bool alk_host_list_match(const char *list, size_t len, const char *name)
+alk_list_says_t alk_host_list_says(const char *list, size_t len,
+                                   const char *name)
 {
-  bool found = false;
+  alk_list_says_t says = ALK_LIST_SILENT;
   while (len > 0) {
     const char *comma = memchr(list, ',', len);
     size_t n = comma == NULL ? len : (size_t) (comma - list);
     bool negated = n > 0 && list[0] == '!';
     if (pattern_match(list + negated, n - negated, name)) {
-      if (negated) return false;
-      found = true;
+      if (negated) return ALK_LIST_EXCLUDES;
+      says = ALK_LIST_NAMES;
     }
     size_t taken = comma == NULL ? n : n + 1;
     list += taken;
     len -= taken;
   }
-  return found;
+  return says;
+}
+
+bool alk_host_list_match(const char *list, size_t len, const char *name)
+{
+  return alk_host_list_says(list, len, name) == ALK_LIST_NAMES;
 }

@@ -7,9 +7,18 @@
 
 enum { ALK_HOST_NAME_MAX = 1025 }; /* a name; longer ones match nothing */
 
+typedef enum {
+  ALK_LIST_SILENT,  /* no pattern matches */
+  ALK_LIST_NAMES,   /* one does */
+  ALK_LIST_EXCLUDES /* one with a ! before it does, which outweighs the others
+                     */
+} alk_list_says_t;
+
 /* list: patterns with * and ?, separated by commas, of any case; name: lower
- * case. True when one matches and none with a ! before it does. The time is
- * linear in the list whatever stands in it. */
+ * case. The time is linear in the list whatever stands in it. */
+alk_list_says_t alk_host_list_says(const char *list, size_t len,
+                                   const char *name);
+/* Whether it names it. */
 bool alk_host_list_match(const char *list, size_t len, const char *name);
 
 #endif

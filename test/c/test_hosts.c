@@ -2,10 +2,11 @@
  * real ssh-keygen's -H and -F. */
 #include "core/mem.h"
 
+#include "ssh/cert.h"
 #include "ssh/hosts.h"
 #include "ssh/hosts_pattern.h"
-#include "ssh/key.h"
 
+#include "cert_fixtures.h"
 #include "tool.h"
 
 /* Three keys. Of two only the type is real: this code reads no further. */
@@ -124,6 +125,169 @@ static void markers(void **state)
   expect("@ h " A_KEY "\n", "h", 22, &a, ALK_HOST_UNKNOWN, 0);
 }
 
+/* On a copy, as above: what the text says of a CA. */
+static alk_host_match_t vouch(const char *text, const char *host, uint16_t port,
+                              const alk_buf_t *ca)
+{
+  size_t len = strlen(text);
+  char *copy = alk_memdup(text, len);
+  alk_host_match_t m = alk_hosts_authority(copy, len, host, port,
+                                           ca == NULL ? NULL : alk_buf_head(ca),
+                                           ca == NULL ? 0 : alk_buf_size(ca));
+  alk_free(copy);
+  return m;
+}
+
+static void expect_ca(const char *text, const char *host, uint16_t port,
+                      alk_host_verdict_t verdict, unsigned line)
+{
+  alk_host_match_t m = vouch(text, host, port, &a);
+  if (m.verdict != verdict || m.line != line)
+    fail_msg("%s:%u in \"%.120s\": verdict %d at line %u", host, port, text,
+             m.verdict, m.line);
+}
+
+#define CA_LINE(names, key) "@cert-authority " names " " key "\n"
+
+static void authorities(void **state)
+{
+  (void) state;
+  expect_ca("", "h", 22, ALK_HOST_UNKNOWN, 0);
+  expect_ca(CA_LINE("h", A_KEY), "h", 22, ALK_HOST_TRUSTED, 1);
+  expect_ca(CA_LINE("h", A_KEY), "g", 22, ALK_HOST_UNKNOWN, 0);
+  expect_ca(CA_LINE("*", B_KEY), "h", 22, ALK_HOST_OTHER, 1);
+  expect_ca(CA_LINE("*", RSA_KEY), "h", 22, ALK_HOST_OTHER, 1);
+  expect_ca(CA_LINE("*", B_KEY) CA_LINE("*.x,h", A_KEY), "h", 22,
+            ALK_HOST_TRUSTED, 2);
+  /* A line about a key says nothing about a CA. */
+  expect_ca("h " A_KEY "\nh " B_KEY "\n", "h", 22, ALK_HOST_UNKNOWN, 0);
+  expect_ca("@CERT-AUTHORITY h " A_KEY "\n", "h", 22, ALK_HOST_UNKNOWN, 0);
+  expect_ca("@cert-authority h\n@cert-authority h ssh-ed25519 AAAA\n", "h", 22,
+            ALK_HOST_UNKNOWN, 0);
+  /* And a CA that is revoked for the host is no more, wherever that stands. */
+  expect_ca(CA_LINE("*", A_KEY) "@revoked h " A_KEY "\n", "h", 22,
+            ALK_HOST_REVOKED, 2);
+  expect_ca("@revoked * " A_KEY "\n" CA_LINE("h", A_KEY), "h", 22,
+            ALK_HOST_REVOKED, 1);
+  expect_ca(CA_LINE("h", A_KEY) "@revoked g " A_KEY "\n@revoked h " B_KEY "\n",
+            "h", 22, ALK_HOST_TRUSTED, 1);
+  expect("@revoked h " B_KEY "\n" CA_LINE("h", A_KEY), "h", 22, &b,
+         ALK_HOST_REVOKED, 1);
+}
+
+static void authorities_and_ports(void **state)
+{
+  (void) state;
+  static const struct {
+    const char *names, *host;
+    uint16_t port;
+    bool vouches;
+  } cases[] = {
+    {"h", "h", 2222, true},
+    {"*.example", "a.example", 2222, true},
+    {"[h]:2222", "h", 2222, true},
+    {"[*.example]:2222", "a.example", 2222, true},
+    {"[h]:2222", "h", 2223, false},
+    {"[h]:2222", "h", 22, false},
+    {"[h]:22", "h", 22, false},
+    {"::1", "::1", 2222, true},
+    {"*,!h", "h", 22, false},
+    {"*,!h", "h", 2222, false}, /* though "[h]:2222" is no h */
+    {"*,![h]:2222", "h", 2222, false},
+    {"*,![h]:2222", "h", 2223, true},
+    {"*,![h]:2222", "h", 22, true},
+    {"!h", "g", 22, false},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    char text[256];
+    snprintf(text, sizeof text, CA_LINE("%s", A_KEY), cases[i].names);
+    expect_ca(text, cases[i].host, cases[i].port,
+              cases[i].vouches ? ALK_HOST_TRUSTED : ALK_HOST_UNKNOWN,
+              cases[i].vouches ? 1 : 0);
+  }
+}
+
+static void hashed_authorities(void **state)
+{
+  (void) state;
+  for (uint16_t port = 22; port <= 2222; port = (uint16_t) (port + 2200)) {
+    alk_buf_t text = {0};
+    alk_buf_add(&text, "@cert-authority ", 16);
+    assert_true(alk_hosts_line("h", port, true, alk_buf_head(&a),
+                               alk_buf_size(&a), &text));
+    expect_ca(buf_text(&text), "H", port, ALK_HOST_TRUSTED, 1);
+    expect_ca(buf_text(&text), "g", port, ALK_HOST_UNKNOWN, 0);
+    expect_ca(buf_text(&text), "h", 2223,
+              port == 22 ? ALK_HOST_TRUSTED : ALK_HOST_UNKNOWN, port == 22);
+    alk_buf_free(&text);
+  }
+}
+
+static void types_of_authorities(void **state)
+{
+  (void) state;
+  const char *text = "h " A_KEY "\n" CA_LINE("*", RSA_KEY)
+    CA_LINE("g", A_KEY) "@revoked h " A_KEY "\n";
+  alk_host_match_t m = vouch(text, "h", 2222, NULL);
+  assert_int_equal(m.verdict, ALK_HOST_UNKNOWN);
+  assert_int_equal(m.line, 0);
+  assert_string_equal(m.types, "ssh-rsa");
+  assert_string_equal(vouch(text, "g", 22, NULL).types, "ssh-rsa,ssh-ed25519");
+  assert_string_equal(match(text, "h", 22, &a).types, "ssh-ed25519");
+}
+
+static void too_large_files_vouch_for_nobody(void **state)
+{
+  (void) state;
+  size_t len = ALK_HOSTS_MAX + 1;
+  char *text = alk_alloc(len);
+  memset(text, '\n', len);
+  memcpy(text, CA_LINE("h", A_KEY), strlen(CA_LINE("h", A_KEY)));
+  alk_host_match_t m =
+    alk_hosts_authority(text, len, "h", 22, alk_buf_head(&a), alk_buf_size(&a));
+  assert_int_equal(m.verdict, ALK_HOST_REVOKED);
+  assert_int_equal(m.line, 0);
+  m = alk_hosts_authority(text, len - 1, "h", 22, alk_buf_head(&a),
+                          alk_buf_size(&a));
+  assert_int_equal(m.verdict, ALK_HOST_TRUSTED);
+  alk_free(text);
+}
+
+/* A certificate stands for the key in it where it is revoked, and nowhere
+ * else. */
+static void certificates_on_lines(void **state)
+{
+  (void) state;
+  alk_buf_t blob = {0}, key = {0}, text = {0};
+  assert_true(alk_base64_decode(cert_p256, strlen(cert_p256), &blob));
+  alk_key_t *k =
+    alk_cert_subject(alk_buf_head(&blob), alk_buf_size(&blob), NULL);
+  assert_non_null(k);
+  size_t len;
+  const uint8_t *p = alk_key_blob(k, &len);
+  alk_buf_add(&key, p, len);
+  static const struct {
+    const char *marker;
+    alk_host_verdict_t verdict;
+  } cases[] = {{"@revoked ", ALK_HOST_REVOKED},
+               {"@cert-authority ", ALK_HOST_UNKNOWN},
+               {"", ALK_HOST_OTHER}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    alk_buf_add(&text, cases[i].marker, strlen(cases[i].marker));
+    const char *type = "h ecdsa-sha2-nistp256-cert-v01@openssh.com ";
+    alk_buf_add(&text, type, strlen(type));
+    alk_buf_add(&text, cert_p256, strlen(cert_p256));
+    expect(buf_text(&text), "h", 22, &key, cases[i].verdict,
+           cases[i].verdict != ALK_HOST_UNKNOWN);
+    expect(buf_text(&text), "h", 22, &a,
+           i == 2 ? ALK_HOST_OTHER : ALK_HOST_UNKNOWN, i == 2);
+    alk_buf_free(&text);
+  }
+  alk_key_free(k);
+  alk_buf_free(&blob);
+  alk_buf_free(&key);
+}
+
 static void ports(void **state)
 {
   (void) state;
@@ -180,6 +344,25 @@ static void patterns(void **state)
     if (alk_host_list_match(cases[i].pattern, strlen(cases[i].pattern),
                             cases[i].name) != cases[i].matches)
       fail_msg("\"%s\" and \"%s\"", cases[i].pattern, cases[i].name);
+}
+
+static void list_verdicts(void **state)
+{
+  (void) state;
+  static const struct {
+    const char *list;
+    alk_list_says_t says;
+  } cases[] = {
+    {"", ALK_LIST_SILENT},          {"g", ALK_LIST_SILENT},
+    {"!g", ALK_LIST_SILENT},        {"g,h", ALK_LIST_NAMES},
+    {"h,!g", ALK_LIST_NAMES},       {"!h", ALK_LIST_EXCLUDES},
+    {"h,!h", ALK_LIST_EXCLUDES},    {"!?,*", ALK_LIST_EXCLUDES},
+    {"*,g,!h*", ALK_LIST_EXCLUDES},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    assert_int_equal(
+      alk_host_list_says(cases[i].list, strlen(cases[i].list), "h"),
+      cases[i].says);
 }
 
 /* With backtracking this would not end. */
@@ -484,9 +667,16 @@ int main(void)
     cmocka_unit_test(verdicts),
     cmocka_unit_test(several_keys),
     cmocka_unit_test(markers),
+    cmocka_unit_test(authorities),
+    cmocka_unit_test(authorities_and_ports),
+    cmocka_unit_test(hashed_authorities),
+    cmocka_unit_test(types_of_authorities),
+    cmocka_unit_test(too_large_files_vouch_for_nobody),
+    cmocka_unit_test(certificates_on_lines),
     cmocka_unit_test(ports),
     cmocka_unit_test(name_lists),
     cmocka_unit_test(patterns),
+    cmocka_unit_test(list_verdicts),
     cmocka_unit_test(exponential_patterns),
     cmocka_unit_test(lines_that_say_nothing),
     cmocka_unit_test(bytes_of_windows),
