@@ -39,8 +39,16 @@ typedef struct {
 alk_listener_t *alk_tcp_listen(alk_loop_t *l, const char *address,
                                uint16_t port, const alk_listener_events_t *ev,
                                void *data, alk_err_t *err);
+/* At a path where nothing is: a file with the mode 0600 from the first moment
+ * on, so only this user can connect (and root). It goes when the listener is
+ * closed. */
+alk_listener_t *alk_unix_listen(alk_loop_t *l, const char *path,
+                                const alk_listener_events_t *ev, void *data,
+                                alk_err_t *err);
 void *alk_listener_data(const alk_listener_t *ln);
+/* Where it listens: false, or NULL, of the other kind. */
 bool alk_listener_address(const alk_listener_t *ln, alk_addr_t *out);
+const char *alk_listener_path(const alk_listener_t *ln);
 /* Whether it keeps the loop alive (it does, when born). */
 void alk_listener_ref(alk_listener_t *ln, bool keeps);
 void alk_listener_close(alk_listener_t *ln);
