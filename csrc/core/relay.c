@@ -6,7 +6,8 @@
  * Deaths: a side that closed with an error takes the other down at once (a
  * reset, for tcp); one that closed cleanly, or after its end, has only stopped,
  * so what it said before still leaves through the other side before that is
- * closed too. Ends that were heard or said before the relay count as well. */
+ * closed too. Ends that were heard or said before the relay count as well.
+ * Before: both have to open, which may be limited in time. */
 #include "core/relay.h"
 
 #include "core/mem.h"
@@ -21,9 +22,17 @@ typedef struct {
 
 #define BYTES_MAX (((uint64_t) 1 << 62) - 1)
 
+/* What only one that opens or fails needs: a relay may live long. */
+typedef struct {
+  alk_limit_t limit; /* first; to open in */
+  alk_relay_t *r;
+  alk_err_t err; /* the first; ALK_OK: none */
+} rare_t;
+
 struct alk_relay {
   side_t side[2];
-  alk_err_t *err; /* the first; NULL: none */
+  rare_t
+    *rare; /* NULL: it opens without a limit, or is open, and all is well */
   alk_relay_cb cb;
   void *data;
 };
@@ -36,6 +45,27 @@ static side_t *side_of(alk_relay_t *r, const alk_stream_t *s)
 static side_t *other_of(alk_relay_t *r, const alk_stream_t *s)
 {
   return s == r->side[0].s ? &r->side[1] : &r->side[0];
+}
+
+static rare_t *rare_of(alk_relay_t *r)
+{
+  if (r->rare == NULL) r->rare = alk_alloc(sizeof *r->rare);
+  r->rare->r = r;
+  return r->rare;
+}
+
+static void drop_rare(alk_relay_t *r, alk_loop_t *l)
+{
+  if (r->rare == NULL) return;
+  alk_limit_stop(l, &r->rare->limit);
+  alk_free(r->rare);
+  r->rare = NULL;
+}
+
+static void remember(alk_relay_t *r, const alk_err_t *err)
+{
+  rare_t *rare = rare_of(r);
+  if (rare->err.code == ALK_OK) rare->err = *err;
 }
 
 static void close_when_done(alk_relay_t *r)
@@ -94,7 +124,7 @@ static void on_close(alk_stream_t *s, const alk_err_t *err)
   side_t *gone = side_of(r, s);
   side_t *left = other_of(r, s);
   gone->s = NULL;
-  if (err != NULL && r->err == NULL) r->err = alk_memdup(err, sizeof *err);
+  if (err != NULL) remember(r, err);
   if (left->s != NULL) {
     if (left->flushed || (err != NULL && !gone->ended))
       alk_stream_close(left->s);
@@ -102,14 +132,18 @@ static void on_close(alk_stream_t *s, const alk_err_t *err)
       pass_end(r, gone, left);
     return;
   }
-  if (r->cb != NULL) r->cb(r->err, r->side[0].bytes, r->side[1].bytes, r->data);
-  alk_free(r->err);
+  bool failed = r->rare != NULL && r->rare->err.code != ALK_OK;
+  if (r->cb != NULL)
+    r->cb(failed ? &r->rare->err : NULL, r->side[0].bytes, r->side[1].bytes,
+          r->data);
+  drop_rare(r, alk_stream_loop(s));
   alk_free(r);
 }
 
 /* Both are open. */
 static void begin(alk_relay_t *r)
 {
+  drop_rare(r, alk_stream_loop(r->side[0].s));
   for (int i = 0; i < 2; i++) {
     side_t *side = &r->side[i];
     side->flushed = alk_stream_is(side->s, ALK_S_FLUSHED);
@@ -147,6 +181,26 @@ alk_relay_t *alk_relay(alk_stream_t *a, alk_stream_t *b, alk_relay_cb cb,
     alk_stream_own(r->side[i].s, &relay_owner, r);
   if (alk_stream_is_open(a) && alk_stream_is_open(b)) begin(r);
   return r;
+}
+
+static void on_late(alk_limit_t *t)
+{
+  alk_relay_t *r = ((rare_t *) (void *) t)->r;
+  alk_err_t err;
+  alk_fail(&err, ALK_E_TIMEOUT, 0, "it did not open in time");
+  remember(r, &err);
+  alk_relay_close(r);
+}
+
+void alk_relay_limit(alk_relay_t *r, unsigned ms)
+{
+  bool is_open = true;
+  for (int i = 0; i < 2; i++)
+    is_open = is_open && alk_stream_is_open(r->side[i].s);
+  if (is_open) return;
+  rare_t *rare = rare_of(r);
+  rare->limit.late = on_late;
+  alk_limit_start(alk_stream_loop(r->side[0].s), &rare->limit, ms);
 }
 
 void alk_relay_close(alk_relay_t *r)

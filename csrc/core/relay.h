@@ -14,6 +14,9 @@ typedef void (*alk_relay_cb)(const alk_err_t *err, uint64_t a_to_b,
  * (NULL: clean). Streams that are not open yet are waited for. */
 alk_relay_t *alk_relay(alk_stream_t *a, alk_stream_t *b, alk_relay_cb cb,
                        void *data);
+/* Right after alk_relay: both have so long to be open, or are closed with
+ * ALK_E_TIMEOUT. */
+void alk_relay_limit(alk_relay_t *r, unsigned ms);
 void alk_relay_close(alk_relay_t *r); /* at once */
 
 #endif

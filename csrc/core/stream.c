@@ -73,11 +73,21 @@ bool alk_stream_has_ended(const alk_stream_t *s)
   return alk_stream_is(s, ALK_S_ENDED);
 }
 
+static void tell_owed_drain(alk_stream_t *s)
+{
+  if (!alk_stream_is(s, ALK_S_DRAIN_OWED)) return;
+  s->flags &= ~(unsigned) ALK_S_DRAIN_OWED;
+  alk_emit_drain(s);
+  if (!alk_stream_is(s, ALK_S_CLOSING)) s->ops->drained(s);
+}
+
 /* Unread bytes come first, from the loop; only then does the kind resume. */
 static void run_task(alk_task_t *t)
 {
   alk_stream_t *s =
     (alk_stream_t *) (void *) ((char *) t - offsetof(alk_stream_t, task));
+  if (alk_stream_is(s, ALK_S_CLOSING)) return;
+  tell_owed_drain(s);
   if (alk_stream_is(s, ALK_S_CLOSING)) return;
   if (!alk_stream_is(s, ALK_S_READING) || !alk_stream_is(s, ALK_S_OPEN)) return;
   if (s->prefix != NULL) {
@@ -108,7 +118,7 @@ void alk_stream_pause(alk_stream_t *s)
 {
   if (!alk_stream_is(s, ALK_S_READING)) return;
   s->flags &= ~(unsigned) ALK_S_READING;
-  alk_task_cancel(s->loop, &s->task);
+  if (!alk_stream_is(s, ALK_S_DRAIN_OWED)) alk_task_cancel(s->loop, &s->task);
   if (alk_stream_is(s, ALK_S_OPEN) && !alk_stream_is(s, ALK_S_CLOSING))
     s->ops->pause(s);
 }
@@ -197,6 +207,12 @@ void alk_emit_drain(alk_stream_t *s)
   s->flags &= ~(unsigned) ALK_S_FULL;
   if (alk_stream_is(s, ALK_S_ENDED)) s->flags |= ALK_S_FLUSHED;
   if (s->owner != NULL && s->owner->on_drain != NULL) s->owner->on_drain(s);
+}
+
+void alk_owe_drain(alk_stream_t *s)
+{
+  s->flags |= ALK_S_DRAIN_OWED;
+  alk_loop_defer(s->loop, &s->task);
 }
 
 void alk_emit_close(alk_stream_t *s)

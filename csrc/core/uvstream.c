@@ -3,21 +3,25 @@
  * Writing: what the kernel takes at once is gone (uv_try_write); the rest is
  * copied into one uv_write each, counted in `queued` with what the request
  * itself costs. End: a uv_shutdown behind the writes; its callback is the drain
- * that says "all of it has left". Close: a tcp stream that has not ended in
- * good order is reset, so that the peer can tell a broken stream from a
- * finished one.
+ * that says "all of it has left". Where nothing waits, that is told in this
+ * turn of the loop, and an owner who then closes spares the call: close() says
+ * the end as well. Close: a tcp stream that has not ended in good order is
+ * reset, so that the peer can tell a broken stream from a finished one.
  *
- * When a write fails, the peer has gone, but what it said before may still wait
- * in the kernel (an HTTP server's early answer): the rest of what we write is
- * dropped, and reading goes on until it meets the error itself, or the end;
+ * When a write fails because the peer has gone, what it said before may still
+ * wait in the kernel (an HTTP server's early answer): the rest of what we write
+ * is dropped, and reading goes on until it meets the error itself, or the end;
  * then the stream closes with the write's error. While nobody reads, and there
  * is something to be read, that waits for the owner to read on, for a while.
+ * When it fails for another reason (no memory), the peer is there and may never
+ * say another word: who reads is told at once.
  *
  * Reading: libuv reads up to 32 times as long as each read fills the buffer,
  * which would be 8 MiB of one stream before others have a turn. After a burst
  * of full reads it gets no buffer; it says so and lets the loop go on. */
 #include "core/uvstream.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -157,8 +161,9 @@ static void start_unread(uvstream_t *u)
 static void fail_when_read(uvstream_t *u)
 {
   alk_stream_t *s = &u->stream;
-  if (is_reading(s)) return;
-  if (!has_unread(u))
+  bool is_gone = u->broken == UV_EPIPE || u->broken == UV_ECONNRESET;
+  if (is_reading(s) && is_gone) return;
+  if (is_reading(s) || !has_unread(u))
     alk_stream_fail_sys(s, u->broken, "write");
   else
     start_unread(u);
@@ -263,11 +268,25 @@ static void uvstream_end(alk_stream_t *s)
     return;
   }
   u->shutting = true;
+  if (u->queued == 0) {
+    alk_owe_drain(s);
+    return;
+  }
   uv_shutdown_t *req = alk_alloc(sizeof *req);
   int rc = uv_shutdown(req, &u->uv.stream, on_shutdown);
   if (rc == 0) return;
   alk_free(req);
   alk_stream_fail_sys(s, rc, "shutdown");
+}
+
+/* Of the peer that has reset, as in on_shutdown, a read tells. */
+static void uvstream_drained(alk_stream_t *s)
+{
+  uv_os_fd_t fd;
+  if (uv_fileno(&self(s)->uv.handle, &fd) != 0 || shutdown(fd, SHUT_WR) == 0 ||
+      errno == ENOTCONN)
+    return;
+  alk_stream_fail_sys(s, uv_translate_sys_error(errno), "shutdown");
 }
 
 static void on_closed(uv_handle_t *h)
@@ -316,6 +335,7 @@ static const alk_stream_ops_t tcp_ops = {
   .pause = uvstream_pause,
   .write = uvstream_write,
   .end = uvstream_end,
+  .drained = uvstream_drained,
   .close = uvstream_close,
   .free = uvstream_free,
   .ref = uvstream_ref,
@@ -327,6 +347,7 @@ static const alk_stream_ops_t pipe_ops = {
   .pause = uvstream_pause,
   .write = uvstream_write,
   .end = uvstream_end,
+  .drained = uvstream_drained,
   .close = uvstream_close,
   .free = uvstream_free,
   .ref = uvstream_ref,

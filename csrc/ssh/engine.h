@@ -21,10 +21,12 @@ typedef struct {
   void (*ref)(alk_session_t *s, bool keeps); /* its transport; or NULL */
   void (*keepalive)(alk_session_t *s);
   uint64_t (*received)(const alk_session_t *s);
+  uint64_t (*sent)(const alk_session_t *s);
   void (*info)(const alk_session_t *s, alk_session_info_t *out);
   /* NULL: the engine cannot. cancel: the other way. */
   bool (*listen)(alk_session_t *s, const alk_listen_t *what, bool cancel,
                  alk_reply_cb cb, void *data);
+  bool (*ping)(alk_session_t *s, alk_reply_cb cb, void *data); /* or NULL */
   void (*answer)(alk_request_t *r, bool yes, uint16_t port);
   alk_stream_t *(*open_channel)(alk_session_t *s, const alk_target_t *target);
   void (*accept)(alk_stream_t *ch);

@@ -114,6 +114,11 @@ uint64_t alk_session_received(const alk_session_t *s)
   return s->engine->received(s);
 }
 
+uint64_t alk_session_sent(const alk_session_t *s)
+{
+  return s->engine->sent(s);
+}
+
 void alk_session_info(const alk_session_t *s, alk_session_info_t *out)
 {
   memset(out, 0, sizeof *out);
@@ -121,10 +126,15 @@ void alk_session_info(const alk_session_t *s, alk_session_info_t *out)
   s->engine->info(s, out);
 }
 
+bool alk_session_can_listen(const alk_session_t *s)
+{
+  return !s->server && s->engine->listen != NULL;
+}
+
 static bool listen_or_not(alk_session_t *s, const alk_listen_t *what,
                           bool cancel, alk_reply_cb cb, void *data)
 {
-  if (s->closing > 0 || s->server || s->engine->listen == NULL) return false;
+  if (s->closing > 0 || !alk_session_can_listen(s)) return false;
   return s->engine->listen(s, what, cancel, cb, data);
 }
 
@@ -138,6 +148,17 @@ bool alk_session_unlisten(alk_session_t *s, const alk_listen_t *what,
                           alk_reply_cb cb, void *data)
 {
   return listen_or_not(s, what, true, cb, data);
+}
+
+bool alk_session_can_ping(const alk_session_t *s)
+{
+  return s->engine->ping != NULL;
+}
+
+bool alk_session_ping(alk_session_t *s, alk_reply_cb cb, void *data)
+{
+  if (s->closing > 0 || !alk_session_can_ping(s)) return false;
+  return s->engine->ping(s, cb, data);
 }
 
 void alk_request_answer(alk_request_t *r, bool yes, uint16_t port)

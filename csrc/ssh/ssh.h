@@ -96,6 +96,8 @@ typedef struct {
   uint32_t window_max;    /* bytes a channel; 0: 16 MiB; libssh: 1.28 MB */
   uint32_t memory_max;    /* bytes that all windows may promise; 0: 64 MiB */
   uint32_t max_channels;  /* 0: 1024; more are refused with reason 4 */
+  uint32_t max_auth;      /* server: keys that one client may offer, questions
+                             included; 0: 20; libssh: the owner counts */
 } alk_session_opts_t;
 
 /* transport belongs to the session from now on, also when the result is NULL
@@ -126,7 +128,10 @@ void alk_session_ref(alk_session_t *s, bool keeps);
  * answer counts as received bytes. */
 void alk_session_keepalive(alk_session_t *s);
 uint64_t alk_session_received(const alk_session_t *s);
+uint64_t alk_session_sent(const alk_session_t *s);
 
+/* Whether this side of this engine can ask for listeners at all. */
+bool alk_session_can_listen(const alk_session_t *s);
 /* Client: asks the server to listen, or to stop. The reply, or the session's
  * end, is told once: yes, and the port (the one asked for unless that was 0).
  * False: the session is not ready, or its engine cannot; no reply follows. */
@@ -136,6 +141,10 @@ bool alk_session_listen(alk_session_t *s, const alk_listen_t *what,
                         alk_reply_cb cb, void *data);
 bool alk_session_unlisten(alk_session_t *s, const alk_listen_t *what,
                           alk_reply_cb cb, void *data);
+/* The request of a keepalive; any answer is told as a yes, the session's end as
+ * a no. Either side may. */
+bool alk_session_can_ping(const alk_session_t *s);
+bool alk_session_ping(alk_session_t *s, alk_reply_cb cb, void *data);
 /* port: what was bound, if the client left the choice to us. r is gone. */
 void alk_request_answer(alk_request_t *r, bool yes, uint16_t port);
 

@@ -9,7 +9,7 @@
  *
  * The model: the owner's yes to a proven key is the only way in, a key is
  * proven only in a request of step 5 and its like, and there are never more
- * than AUTH_KEYS_MAX questions. */
+ * than AUTH_KEYS_DEFAULT questions. */
 #include "key_fixtures.h"
 #include "native_auth_fake.h"
 
@@ -110,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
       answer(f, what == 4);
     else
       hear(f, what, &r);
-    CHECK(f->authenticated <= 1 && f->asked <= AUTH_KEYS_MAX);
+    CHECK(f->authenticated <= 1 && f->asked <= AUTH_KEYS_DEFAULT);
     CHECK((f->authenticated == 1) == (f->s.phase == PHASE_OPEN));
   }
   fake_free(f);

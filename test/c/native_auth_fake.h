@@ -143,15 +143,23 @@ static const alk_session_events_t fake_events = {
   .on_auth = fake_on_auth,
 };
 
-static inline fake_t *fake_new(bool server, const char *user)
+/* max_auth: as in the options. */
+static inline fake_t *fake_new_with(bool server, const char *user,
+                                    uint32_t max_auth)
 {
   fake_t *f = alk_alloc(sizeof *f);
   f->s.base.server = server;
   f->s.base.ev = &fake_events;
   f->s.phase = PHASE_SERVICE;
   memset(f->session_id, 0x5a, sizeof f->session_id);
-  f->s.auth = auth_new(&f->s, &(alk_session_opts_t){.user = user});
+  f->s.auth =
+    auth_new(&f->s, &(alk_session_opts_t){.user = user, .max_auth = max_auth});
   return f;
+}
+
+static inline fake_t *fake_new(bool server, const char *user)
+{
+  return fake_new_with(server, user, 0);
 }
 
 static inline void fake_forget_sent(fake_t *f)

@@ -315,8 +315,9 @@ UV_WRAP(int, uv_try_write, (uv_stream_t * h, const uv_buf_t bufs[], unsigned n))
     cut_wire(h);
     return UV_EPIPE;
   }
-  if (fault.kind == FAULT_WRITE || fault.kind == FAULT_WRITTEN)
-    return UV_EAGAIN; /* all of it goes the long way */
+  if (fault.kind == FAULT_WRITE || fault.kind == FAULT_WRITTEN ||
+      fault.kind == FAULT_SHUTDOWN) /* which is only for what waits */
+    return UV_EAGAIN;               /* all of it goes the long way */
   uint8_t *copy = alk_memdup(bufs[0].base, bufs[0].len);
   turn_bit(w, w->said, copy, bufs[0].len);
   uv_buf_t b = {.base = (char *) copy, .len = bufs[0].len};

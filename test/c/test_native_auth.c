@@ -122,9 +122,9 @@ static void hear_service(fake_t *f, const char *name)
 }
 
 /* A server that waits for requests. */
-static fake_t *server(void)
+static fake_t *server_with(uint32_t max_auth)
 {
-  fake_t *f = fake_new(true, NULL);
+  fake_t *f = fake_new_with(true, NULL, max_auth);
   auth_start(&f->s);
   assert_int_equal(f->sent_len, 0);
   hear_service(f, "ssh-userauth");
@@ -132,6 +132,11 @@ static fake_t *server(void)
   assert_int_equal(f->s.phase, PHASE_AUTH);
   fake_forget_sent(f);
   return f;
+}
+
+static fake_t *server(void)
+{
+  return server_with(0);
 }
 
 static void said(const fake_t *f, const void *text, size_t len)
@@ -588,7 +593,7 @@ static void test_counts(void **state)
   (void) state;
   fake_t *f = server();
   f->answer = -1;
-  for (int i = 0; i < AUTH_KEYS_MAX; i++) {
+  for (int i = 0; i < AUTH_KEYS_DEFAULT; i++) {
     fake_request_t q =
       i % 2 ? login("ssh-ed25519", plain) : offer("ssh-ed25519", plain);
     if (i % 3 == 0) q.alg = "ssh-dss"; /* what is refused unasked counts too */
@@ -608,7 +613,7 @@ static void test_queries(void **state)
   (void) state;
   fake_t *f = server();
   f->answer = -1;
-  for (int i = 0; i < AUTH_QUERIES_MAX; i++) {
+  for (int i = 0; i < AUTH_QUERIES_DEFAULT; i++) {
     hear(f, offer("ssh-ed25519", plain));
     assert_int_equal(f->sent_len, 1);
     fake_forget_sent(f);
@@ -616,6 +621,32 @@ static void test_queries(void **state)
   hear(f, offer("ssh-ed25519", plain));
   ended(f, BYE_NO_MORE_AUTH, ALK_E_AUTH);
   fake_free(f);
+}
+
+/* What the owner allows is allowed, above the defaults and below. */
+static void test_counts_of_the_owner(void **state)
+{
+  (void) state;
+  static const uint32_t max[] = {1, 14, 21, 1000};
+  for (size_t i = 0; i < sizeof max / sizeof max[0]; i++) {
+    for (int is_signed = 0; is_signed < 2; is_signed++) {
+      fake_t *f = server_with(max[i]);
+      fake_request_t q =
+        is_signed ? login("ssh-ed25519", plain) : offer("ssh-ed25519", plain);
+      f->answer = -1;
+      for (uint32_t n = 0; n < max[i]; n++) {
+        hear(f, q);
+        assert_int_equal(f->sent_len, 1);
+        fake_forget_sent(f);
+      }
+      assert_int_equal(f->asked, max[i]);
+      f->answer = 1;
+      hear(f, q);
+      assert_int_equal(f->asked, max[i]);
+      ended(f, BYE_NO_MORE_AUTH, ALK_E_AUTH);
+      fake_free(f);
+    }
+  }
 }
 
 static void test_services(void **state)
@@ -802,6 +833,7 @@ int main(void)
     cmocka_unit_test(test_methods),
     cmocka_unit_test(test_counts),
     cmocka_unit_test(test_queries),
+    cmocka_unit_test(test_counts_of_the_owner),
     cmocka_unit_test(test_services),
     cmocka_unit_test(test_user_stays),
     cmocka_unit_test(test_user_names),

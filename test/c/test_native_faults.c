@@ -9,7 +9,8 @@
  * end is only heard behind all of it, and nobody is let in without a proof.
  *
  * Then tunnels that may not succeed: the client or the server signs with
- * another key, or one bit changes on the way. No fault makes them succeed.
+ * another key, the server has another host key in a later exchange, or one bit
+ * changes on the way. No fault makes them succeed.
  *
  * Only some n are run, at a fixed stride, unless FAULTS=all asks for each. */
 #define WATCHDOG_SECONDS 3000
@@ -35,7 +36,13 @@ enum {
   FLIPS = 16
 };
 
-typedef enum { TRUE_KEYS, FORGED_LOGIN, FORGED_HOST, FLIPPED } story_t;
+typedef enum {
+  TRUE_KEYS,
+  FORGED_LOGIN,
+  FORGED_HOST,
+  CHANGED_HOST,
+  FLIPPED
+} story_t;
 
 typedef struct { /* what a tunnel is made of */
   const char *kex, *cipher, *mac;
@@ -63,6 +70,7 @@ struct side {
   int readies, questions;  /* on_hostkey and on_login, or proven on_auth */
   uint64_t said, heard;    /* bytes of the channel */
   bool got_end, ch_failed, failed;
+  alk_err_t err; /* why the session ended, if it failed */
 };
 
 typedef struct tunnel {
@@ -77,7 +85,9 @@ static alk_key_t *host_key, *user_key, *stranger;
 static const alk_key_t *forged; /* it signs with the stranger's */
 static unsigned long exchanges; /* of this run, both sides counted */
 static int readies;
-static alk_buf_t sealed; /* each packet of this run: u32 length, the packet */
+static alk_err_t ends[2]; /* of this run: why the client's session ended, and
+                             why the server's */
+static alk_buf_t sealed;  /* each packet of this run: u32 length, the packet */
 
 bool __real_alk_key_sign(const alk_key_t *k, const char *algorithm,
                          const uint8_t *data, size_t len, alk_buf_t *out,
@@ -266,6 +276,16 @@ static void on_auth(alk_session_t *s, const alk_auth_t *auth)
   alk_session_admit(s, alk_key_has_blob(user_key, auth->blob, auth->blob_len));
 }
 
+/* From its next key exchange on, the server is somebody else, who can prove
+ * it. */
+static void change_host_key(alk_session_t *s)
+{
+  transport_t *t = ((session_t *) (void *) s)->transport;
+  assert_string_equal(alk_key_type(t->hostkeys[0]), alk_key_type(stranger));
+  alk_key_free(t->hostkeys[0]);
+  t->hostkeys[0] = alk_key_dup(stranger);
+}
+
 static void on_ready(alk_session_t *s)
 {
   static const alk_target_t target = {.type = ALK_DIRECT_TCPIP,
@@ -277,6 +297,7 @@ static void on_ready(alk_session_t *s)
   m->t->events++;
   m->readies++;
   assert_int_equal(m->t->server.questions, 1); /* it was proven */
+  if (m->t->story == CHANGED_HOST && m == &m->t->server) change_host_key(s);
   if (m == &m->t->client) own_channel(m, alk_session_open(s, &target));
 }
 
@@ -300,6 +321,7 @@ static void on_close(alk_session_t *s, const alk_err_t *err)
   m->s = NULL;
   m->closed++;
   m->failed = err != NULL;
+  if (err != NULL) m->err = *err;
 }
 
 static const alk_session_events_t events = {.on_hostkey = on_hostkey,
@@ -389,6 +411,8 @@ static bool run(const suite_t *suite, story_t story, bool *stuck)
   if (story == FORGED_HOST) assert_int_equal(t.client.questions, 0);
   if (story == FORGED_LOGIN) assert_int_equal(t.server.questions, 0);
   readies = t.client.readies + t.server.readies;
+  ends[0] = t.client.err;
+  ends[1] = t.server.err;
   if (story == FORGED_HOST || story == FORGED_LOGIN)
     assert_true(!ok && readies == 0);
   assert_int_equal(ERR_peek_error(), 0); /* it belongs to the whole thread */
@@ -430,21 +454,20 @@ typedef struct {
   const char *name;
   unsigned long stride; /* unless all are run */
   bool survives;        /* one fault alone need not be noticed */
-  bool may_stick;       /* the peer is there, and nothing tells */
 } way_t;
 
 static const way_t ways[] = {
-  {FAULT_MEMORY, "memory", 31, true, false},
-  {FAULT_CALL, "calls: 0 or NULL", 7, false, false},
-  {FAULT_CALL_MINUS, "calls: -1 or NULL", 11, false, false},
-  {FAULT_CALL_DONE, "calls: 0, though done", 9, false, false},
-  {FAULT_ENTROPY, "random bytes", 1, false, false},
-  {FAULT_TRY_WRITE, "uv_try_write", 1, false, false},
-  {FAULT_WRITE, "uv_write", 1, false, true},
-  {FAULT_WRITTEN, "uv_write's end", 1, false, false},
-  {FAULT_SHUTDOWN, "uv_shutdown", 1, true, false},
-  {FAULT_READ, "uv_read_start", 1, false, false},
-  {FAULT_STREAM, "the stream", 1, false, false},
+  {FAULT_MEMORY, "memory", 31, true},
+  {FAULT_CALL, "calls: 0 or NULL", 7, false},
+  {FAULT_CALL_MINUS, "calls: -1 or NULL", 11, false},
+  {FAULT_CALL_DONE, "calls: 0, though done", 9, false},
+  {FAULT_ENTROPY, "random bytes", 1, false},
+  {FAULT_TRY_WRITE, "uv_try_write", 1, false},
+  {FAULT_WRITE, "uv_write", 1, false},
+  {FAULT_WRITTEN, "uv_write's end", 1, false},
+  {FAULT_SHUTDOWN, "uv_shutdown", 1, true},
+  {FAULT_READ, "uv_read_start", 1, false},
+  {FAULT_STREAM, "the stream", 1, false},
 };
 enum { WAYS = sizeof ways / sizeof *ways };
 
@@ -479,7 +502,7 @@ static unsigned long each_fault(const suite_t *suite, story_t story,
       fail_msg("\"%s\": run %lu fails, though no call did", w->name, n);
     whole += ok && reached;
     stuck += stays;
-    if (stays && story != FLIPPED && !w->may_stick)
+    if (stays && story != FLIPPED)
       fail_msg("call %lu of \"%s\" leaves a session waiting", n, w->name);
     /* The last packets say good-bye: all else is done without them. Of calls
      * that were done, each answer is looked at. */
@@ -513,6 +536,43 @@ static void every_fault_ends_it(void **state)
     for (int lasting = 0; lasting < 2; lasting++)
       assert_true(each_fault(suite, TRUE_KEYS, &ways[i], lasting == 1,
                              stride_of(&ways[i], 1)) > 1);
+  use_no_more();
+}
+
+/* The peer is there and says nothing, so only the write itself can tell. */
+static void a_failed_write_is_why_it_ends(void **state)
+{
+  const suite_t *suite = ((env_t *) *state)->arg;
+  bool stuck;
+  use(suite);
+  for (unsigned long n = 1; n <= 8; n++) { /* the greeting, the login, data */
+    fault_set(FAULT_WRITE, n, false);
+    assert_false(run(suite, TRUE_KEYS, &stuck));
+    assert_false(stuck);
+    assert_int_equal(fault.hits, 1);
+    const alk_err_t *err = ends[0].sys == UV_ENOMEM ? &ends[0] : &ends[1];
+    assert_int_equal(err->code, ALK_E_SYS);
+    assert_int_equal(err->sys, UV_ENOMEM);
+    assert_string_equal(err->msg, "write: not enough memory");
+  }
+  use_no_more();
+}
+
+/* A proof of another key is no proof of this one (RFC 4253 §9 lets the keys be
+ * changed, not the server). */
+static void the_host_key_stays(void **state)
+{
+  const suite_t *suite = ((env_t *) *state)->arg;
+  bool stuck;
+  use(suite);
+  assert_false(run(suite, CHANGED_HOST, &stuck));
+  assert_false(stuck);
+  assert_int_equal(readies, 2); /* the first exchange was in order */
+  assert_int_equal(exchanges, 4);
+  assert_int_equal(ends[0].code, ALK_E_HOSTKEY);
+  assert_string_equal(ends[0].msg,
+                      "the server's host key changed during the session");
+  assert_int_equal(ends[1].code, ALK_E_LOST);
   use_no_more();
 }
 
@@ -619,6 +679,8 @@ static void no_fault_lets_a_changed_bit_pass(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+    TEST_OF("a host key that changes", the_host_key_stays, &suites[0]),
+    TEST_OF("a failed write", a_failed_write_is_why_it_ends, &suites[0]),
     ROWS("GCM, X25519, Ed25519", &suites[0]),
     ROWS("ChaCha20, P-256, ECDSA", &suites[1]),
     ROWS("CTR, X25519, RSA", &suites[2]),

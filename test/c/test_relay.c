@@ -342,6 +342,65 @@ static void one_never_opens(void **state)
   }
 }
 
+static void one_takes_too_long_to_open(void **state)
+{
+  for (int i = 0; i < 3; i++) { /* the second, the first, both */
+    env_t *e = *state;
+    fake_t *open =
+      i < 2 ? fake_stream_new(e->l) : fake_stream_new_unopened(e->l);
+    fake_t *late = fake_stream_new_unopened(e->l);
+    joint_t j = joint_of(e, i == 1 ? late : open, i == 1 ? open : late);
+    join(&j, j.a->s, j.b->s);
+    QUIET(&j, alk_relay_limit(j.relay, 1));
+    SPIN_UNTIL(e, j.calls == 1);
+    assert_over(&j, 0, 0);
+    assert_true(j.failed);
+    assert_int_equal(j.err.code, ALK_E_TIMEOUT);
+  }
+}
+
+/* Why it did not open is told, not that it took its time. */
+static void one_never_opens_in_time(void **state)
+{
+  env_t *e = *state;
+  joint_t j =
+    joint_of(e, fake_stream_new(e->l), fake_stream_new_unopened(e->l));
+  join(&j, j.a->s, j.b->s);
+  QUIET(&j, alk_relay_limit(j.relay, 60 * 1000));
+  fake_fail(j.b, UV_ECONNREFUSED);
+  settle(&j);
+  assert_over(&j, 0, 0);
+  assert_error(&j, UV_ECONNREFUSED);
+}
+
+/* A relay whose limit has passed after both had opened; false: this machine
+ * took longer than that to open them. */
+static bool outlives_its_limit(env_t *e, bool was_open, unsigned limit_ms)
+{
+  fake_t *a = fake_stream_new(e->l);
+  fake_t *b = was_open ? fake_stream_new(e->l) : fake_stream_new_unopened(e->l);
+  joint_t j = joint_of(e, a, b);
+  join(&j, a->s, b->s);
+  QUIET(&j, alk_relay_limit(j.relay, limit_ms));
+  if (!was_open) fake_open(b);
+  settle(&j);
+  bool in_time = j.calls == 0;
+  uint64_t passed = uv_now(&e->uv) + limit_ms + 5;
+  SPIN_UNTIL(e, uv_now(&e->uv) > passed);
+  assert_int_equal(j.calls, in_time ? 0 : 1);
+  if (in_time) QUIET(&j, alk_relay_close(j.relay));
+  assert_over(&j, 0, 0);
+  return in_time;
+}
+
+static void open_in_time_has_no_limit(void **state)
+{
+  assert_true(outlives_its_limit(*state, true, 1));
+  unsigned limit_ms = 1;
+  while (!outlives_its_limit(*state, false, limit_ms))
+    limit_ms *= 2;
+}
+
 static void one_closes_before_the_other_opens(void **state)
 {
   env_t *e = *state;
@@ -545,6 +604,9 @@ int main(void)
     TEST(error_after_the_end_delivers),
     TEST(streams_open_later),
     TEST(one_never_opens),
+    TEST(one_takes_too_long_to_open),
+    TEST(one_never_opens_in_time),
+    TEST(open_in_time_has_no_limit),
     TEST(one_closes_before_the_other_opens),
     TEST(one_is_closing_when_joined),
     TEST(unread_bytes_and_a_held_end),

@@ -143,6 +143,88 @@ static void end_drains_when_all_has_left(void **state)
   peer_close(&p);
 }
 
+/* Nothing waits: the drain comes soon, whatever happens to the reading, and the
+ * end leaves although nobody closes. */
+static void end_drains_while_paused(void **state)
+{
+  env_t *e = *state;
+  rec_t r = {0};
+  peer_t p;
+  pair(e, &r, &p);
+  QUIET(&r, alk_stream_resume(r.s));
+  QUIET(&r, alk_stream_end(r.s));
+  QUIET(&r, alk_stream_pause(r.s));
+  RUN_UNTIL(e, r.drains == 1);
+  PUMP_UNTIL(e, &p, p.eof);
+  peer_say(&p, "still here");
+  turns(e, 3);
+  assert_string_equal(r.log, "w");
+  QUIET(&r, alk_stream_resume(r.s));
+  RUN_UNTIL(e, alk_buf_size(&r.data) == 10);
+  assert_heard(&r, "still here");
+  rec_finish(e, &r);
+  assert_string_equal(r.log, "wdc");
+  assert_false(r.failed);
+  peer_close(&p);
+}
+
+/* What was put back comes too, and after it the stream reads on. */
+static void end_drains_beside_what_was_put_back(void **state)
+{
+  env_t *e = *state;
+  rec_t r = {0};
+  peer_t p;
+  pair(e, &r, &p);
+  QUIET(&r, alk_stream_unread(r.s, "before ", 7));
+  QUIET(&r, alk_stream_resume(r.s));
+  QUIET(&r, alk_stream_end(r.s));
+  RUN_UNTIL(e, r.drains == 1);
+  peer_say(&p, "after");
+  RUN_UNTIL(e, alk_buf_size(&r.data) == 12);
+  assert_heard(&r, "before after");
+  rec_finish(e, &r);
+  assert_string_equal(r.log, "wdc");
+  peer_close(&p);
+}
+
+static void close_inside(rec_t *r, char ev)
+{
+  if (ev == (char) r->count) QUIET(r, alk_stream_close(r->s));
+}
+
+/* The close is the end, then: in good order, behind all of the bytes. */
+static void close_inside_the_drain_ends(void **state)
+{
+  env_t *e = *state;
+  rec_t r = {.then = close_inside, .count = 'w'};
+  peer_t p;
+  pair(e, &r, &p);
+  say(&r, "all of it");
+  QUIET(&r, alk_stream_end(r.s));
+  RUN_UNTIL(e, r.closes == 1);
+  PUMP_UNTIL(e, &p, peer_done(&p));
+  assert_true(p.eof);
+  assert_peer_heard(&p, "all of it");
+  rec_finish(e, &r);
+  assert_string_equal(r.log, "wc");
+  assert_false(r.failed);
+  peer_close(&p);
+}
+
+static void close_before_the_drain(void **state)
+{
+  env_t *e = *state;
+  rec_t r = {0};
+  peer_t p;
+  pair(e, &r, &p);
+  QUIET(&r, alk_stream_end(r.s));
+  QUIET(&r, alk_stream_close(r.s));
+  RUN_UNTIL(e, r.closes == 1);
+  rec_finish(e, &r);
+  assert_string_equal(r.log, "c");
+  peer_close(&p);
+}
+
 /* The peer of a tcp stream can tell a broken stream from a finished one. */
 static void close_without_end_resets(void **state)
 {
@@ -508,11 +590,6 @@ static void unread_keeps_the_order(void **state)
   peer_close(&p);
 }
 
-static void close_inside(rec_t *r, char ev)
-{
-  if (ev == (char) r->count) QUIET(r, alk_stream_close(r->s));
-}
-
 static void close_inside_each_event(void **state)
 {
   env_t *e = *state;
@@ -648,6 +725,10 @@ int main(void)
     BOTH(write_drains_at_low_water),
     BOTH(tiny_writes_are_counted_in_full),
     BOTH(end_drains_when_all_has_left),
+    BOTH(end_drains_while_paused),
+    BOTH(end_drains_beside_what_was_put_back),
+    BOTH(close_inside_the_drain_ends),
+    BOTH(close_before_the_drain),
     BOTH(close_without_end_resets),
     BOTH(close_before_the_end_has_left_resets),
     BOTH(we_end_first),

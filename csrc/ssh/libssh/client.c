@@ -103,7 +103,7 @@ void client_login(alk_session_t *base, alk_key_t *key)
   session_t *s = self(base);
   alk_err_t err;
   CHECK(s->state == &state_login);
-  s->login_key = options_key(key, &err);
+  s->login_key = options_login_key(key, &err);
   if (s->login_key == NULL) {
     alk_session_fail(base, &err);
     return;

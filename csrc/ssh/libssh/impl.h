@@ -60,7 +60,7 @@ struct session {
   bool greeted;  /* the peer's identification has been read */
   alk_buf_t out; /* what libssh has sent in this pump */
   bool full;     /* the transport wants no more before its drain */
-  uint64_t wire_in;
+  uint64_t wire_in, wire_out;
   bool hasty;          /* somebody waits for what is in out */
   bool idle_words;     /* nobody waits for what libssh now sends */
   uv_timer_t linger;   /* runs while the session closes */
@@ -174,6 +174,8 @@ bool options_client(session_t *s, const alk_session_opts_t *opts,
                     alk_err_t *err);
 bool options_bind(session_t *s, const alk_session_opts_t *opts, alk_err_t *err);
 ssh_key options_key(const alk_key_t *key, alk_err_t *err);
+/* The same with its certificate, if it has one. */
+ssh_key options_login_key(const alk_key_t *key, alk_err_t *err);
 /* The first name of a list that the other has too, or "". */
 void options_agreed(const char *first, const char *other, char *out,
                     size_t cap);

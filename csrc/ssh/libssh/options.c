@@ -20,6 +20,10 @@
 #define USERKEYS                                         \
   "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384," \
   "ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256"
+#define CERT "-cert-v01@openssh.com"
+#define USERCERTS                                                            \
+  "ssh-ed25519" CERT ",ecdsa-sha2-nistp256" CERT ",ecdsa-sha2-nistp384" CERT \
+  ",ecdsa-sha2-nistp521" CERT ",rsa-sha2-512" CERT ",rsa-sha2-256" CERT
 #define MACS   "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com"
 #define CHACHA "chacha20-poly1305@openssh.com"
 #define GCM    "aes128-gcm@openssh.com,aes256-gcm@openssh.com"
@@ -187,7 +191,7 @@ bool options_client(session_t *s, const alk_session_opts_t *opts,
     {SSH_OPTIONS_FD, &fd},
     {SSH_OPTIONS_KEY_EXCHANGE, l.kex},
     {SSH_OPTIONS_HOSTKEYS, l.hostkeys},
-    {SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, USERKEYS},
+    {SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, USERCERTS "," USERKEYS},
     {SSH_OPTIONS_CIPHERS_C_S, l.ciphers},
     {SSH_OPTIONS_CIPHERS_S_C, l.ciphers},
     {SSH_OPTIONS_HMAC_C_S, l.macs},
@@ -250,6 +254,25 @@ bool options_bind(session_t *s, const alk_session_opts_t *opts, alk_err_t *err)
   return false;
 }
 
+/* False: libssh has no use for it. */
+static bool add_certificate(const alk_key_t *key, ssh_key out)
+{
+  size_t len;
+  const uint8_t *blob = alk_key_cert(key, &len);
+  alk_buf_t text = {0};
+  ssh_key cert = NULL;
+  alk_base64_encode(blob, len, &text);
+  alk_buf_u8(&text, 0);
+  bool ok =
+    ssh_pki_import_cert_base64((const char *) alk_buf_head(&text),
+                               ssh_key_type_from_name(alk_key_cert_type(key)),
+                               &cert) == SSH_OK &&
+    ssh_pki_copy_cert_to_privkey(cert, out) == SSH_OK;
+  ssh_key_free(cert);
+  alk_buf_free(&text);
+  return ok;
+}
+
 ssh_key options_key(const alk_key_t *key, alk_err_t *err)
 {
   alk_buf_t text = {0};
@@ -264,4 +287,16 @@ ssh_key options_key(const alk_key_t *key, alk_err_t *err)
   }
   alk_buf_free_secret(&text);
   return out;
+}
+
+ssh_key options_login_key(const alk_key_t *key, alk_err_t *err)
+{
+  ssh_key out = options_key(key, err);
+  if (out == NULL || alk_key_cert_type(key) == NULL ||
+      add_certificate(key, out))
+    return out;
+  ssh_key_free(out);
+  alk_fail(err, ALK_E_KEY, 0, "libssh cannot use this %s",
+           alk_key_cert_type(key));
+  return NULL;
 }

@@ -320,6 +320,11 @@ static uint64_t session_received(const alk_session_t *base)
   return ((const session_t *) (const void *) base)->wire_in;
 }
 
+static uint64_t session_sent(const alk_session_t *base)
+{
+  return ((const session_t *) (const void *) base)->wire_out;
+}
+
 static void copy(char *out, size_t cap, const char *text)
 {
   snprintf(out, cap, "%s", text == NULL ? "" : text);
@@ -357,6 +362,7 @@ const alk_engine_t alk_libssh_engine = {
   .ref = session_ref,
   .keepalive = session_keepalive,
   .received = session_received,
+  .sent = session_sent,
   .info = session_info,
   .open_channel = channel_open,
   .accept = channel_accept,

@@ -132,6 +132,7 @@ void wire_flush(session_t *s)
       !alk_stream_write(s->transport, (const char *) alk_buf_head(&s->out),
                         len))
     s->full = true; /* poll says so until the drain */
+  s->wire_out += len;
   alk_buf_consume(&s->out, len);
   s->hasty = false;
   uv_timer_stop(&s->patience);

@@ -20,6 +20,8 @@
 auth_t *auth_new(session_t *s, const alk_session_opts_t *opts)
 {
   auth_t *a = alk_alloc(sizeof *a);
+  a->keys_max = opts->max_auth > 0 ? opts->max_auth : AUTH_KEYS_DEFAULT;
+  a->queries_max = opts->max_auth > 0 ? opts->max_auth : AUTH_QUERIES_DEFAULT;
   if (!s->base.server) a->user = alk_strdup(opts->user);
   return a;
 }

@@ -9,12 +9,14 @@
 #define AUTH_METHOD     "publickey"
 #define AUTH_SIG_ALGS   "server-sig-algs"
 
-/* The engine's own last resort; the owner has finer limits. */
+/* The engine's own last resort; the owner has finer limits. Where the owner
+ * says how many keys may be offered (max_auth), that takes the place of the two
+ * defaults: it has decided what a question may tell. */
 enum {
   AUTH_USER_MAX = 256,
-  AUTH_KEYS_MAX = 20,    /* offers of keys, queries included */
-  AUTH_QUERIES_MAX = 15, /* of those: they tell which keys exist */
-  AUTH_OTHERS_MAX = 10,  /* requests of methods that do not exist here */
+  AUTH_KEYS_DEFAULT = 20,    /* offers of keys, queries included */
+  AUTH_QUERIES_DEFAULT = 15, /* of those: they tell which keys exist */
+  AUTH_OTHERS_MAX = 10,      /* requests of methods that do not exist here */
   AUTH_BANNERS_MAX = 16,
   AUTH_SIG_ALGS_MAX = 4096
 };
@@ -36,6 +38,7 @@ struct auth {
   char *user; /* client: ours; server: theirs, from the first request on */
   bool user_is_bad; /* server: the first request's name was none */
   unsigned keys, queries, others, banners;
+  unsigned keys_max, queries_max;
   alk_buf_t pk_ok; /* server, AUTH_QUERIED: the answer that a yes sends */
   char *sig_algs;  /* client: what the server takes; NULL: it did not say */
 };

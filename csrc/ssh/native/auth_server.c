@@ -169,10 +169,10 @@ bool auth_on_request(session_t *s, alk_rd_t *r)
     send_failure(s);
     return true;
   }
-  if (++a->keys > AUTH_KEYS_MAX) return too_many(s);
+  if (++a->keys > a->keys_max) return too_many(s);
   claim_t c = {0};
   if (!read_claim(r, start, &c)) return false;
-  if (!c.is_signed && ++a->queries > AUTH_QUERIES_MAX) return too_many(s);
+  if (!c.is_signed && ++a->queries > a->queries_max) return too_many(s);
   take_claim(s, &c);
   return true;
 }

@@ -13,6 +13,7 @@
 
 #include "core/mem.h"
 
+#include "ssh/cert.h"
 #include "ssh/native/transport.h"
 
 void exchange_forget(transport_t *t)
@@ -255,6 +256,23 @@ static void judge_hostkey(session_t *s, kex_span_t blob, bool first)
   }
 }
 
+/* Why the signature is not taken; whose certificate is no good has proved
+ * nothing, and should hear what is wrong with it. */
+static void unproved(session_t *s, kex_span_t blob)
+{
+  alk_err_t err = {0};
+  alk_key_t *key = s->transport->agreed.hostkey->is_cert
+                     ? alk_cert_subject(blob.p, blob.len, &err)
+                     : NULL;
+  alk_key_free(key);
+  if (err.code != ALK_OK)
+    native_bye(s, BYE_HOSTKEY, ALK_E_HOSTKEY,
+               "the server's host certificate cannot be used: %s", err.msg);
+  else
+    native_bye(s, BYE_KEX, ALK_E_PROTO,
+               "the server could not prove that the host key is its own");
+}
+
 bool transport_on_kex_reply(session_t *s, alk_rd_t *r)
 {
   transport_t *t = s->transport;
@@ -274,8 +292,7 @@ bool transport_on_kex_reply(session_t *s, alk_rd_t *r)
                      t->hash, t->hash_len))
     judge_hostkey(s, blob, first);
   else
-    native_bye(s, BYE_KEX, ALK_E_PROTO,
-               "the server could not prove that the host key is its own");
+    unproved(s, blob);
   return true;
 }
 

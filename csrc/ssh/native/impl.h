@@ -118,8 +118,8 @@ struct session {
   bool said_bye;     /* a DISCONNECT has come or gone */
   bool ending;       /* the last words are said */
   bool success_next; /* EXT_INFO came where only USERAUTH_SUCCESS may follow */
-  unsigned small_flushes; /* in a row: see packet_flush */
-  uint64_t received;      /* bytes */
+  unsigned small_flushes;  /* in a row: see packet_flush */
+  uint64_t received, sent; /* bytes */
   alk_task_t task;
   uv_timer_t timer;
   int handles; /* of uv's, not given back yet */
@@ -210,6 +210,7 @@ bool conn_listen(session_t *s, const alk_listen_t *what, bool cancel,
                  alk_reply_cb cb, void *data);
 void conn_answer(alk_request_t *r, bool yes, uint16_t port);
 void conn_keepalive(session_t *s);
+bool conn_ping(session_t *s, alk_reply_cb cb, void *data);
 /* From the session's task: emits what is owed, sends what waits while the
  * stream takes it and the keys are there, frees what is over. */
 void conn_service(session_t *s);

@@ -203,6 +203,7 @@ void packet_flush(session_t *s)
   if (len == 0 || s->stream == NULL || s->full) return;
   if (!alk_stream_write(s->stream, (const char *) alk_buf_head(&s->out), len))
     s->full = true;
+  s->sent += len;
   alk_buf_consume(&s->out, len);
   s->small_flushes = len > OUT_KEEP ? 0 : s->small_flushes + 1;
   if (s->small_flushes < OUT_IDLE) return;

@@ -25,7 +25,7 @@ typedef struct {
 
 struct awaited {
   awaited_t *next;
-  enum { KEEPALIVE, LISTEN, UNLISTEN } kind;
+  enum { KEEPALIVE, LISTEN, UNLISTEN, PING } kind;
   place_t place;
   alk_reply_cb cb;
   void *data;
@@ -210,6 +210,18 @@ void conn_keepalive(session_t *s)
   say_request(s, "keepalive@openssh.com", NULL);
 }
 
+/* One that somebody waits for: how many there are is theirs to bound. */
+bool conn_ping(session_t *s, alk_reply_cb cb, void *data)
+{
+  if (native_is_over(s)) return false;
+  awaited_t *a = await(s->conn);
+  a->kind = PING;
+  a->cb = cb;
+  a->data = data;
+  say_request(s, "keepalive@openssh.com", NULL);
+  return true;
+}
+
 static bool same_place(const place_t *a, const place_t *b)
 {
   return a->local == b->local && a->port == b->port &&
@@ -298,7 +310,7 @@ bool conn_on_request_failure(session_t *s, alk_rd_t *r)
 {
   if (!alk_rd_done(r)) return false;
   awaited_t *a = reply_for(s);
-  if (a != NULL) tell_reply(s, a, false);
+  if (a != NULL) tell_reply(s, a, a->kind == PING);
   return true;
 }
 

@@ -314,6 +314,11 @@ static uint64_t engine_received(const alk_session_t *s)
   return ((const session_t *) (const void *) s)->received;
 }
 
+static uint64_t engine_sent(const alk_session_t *s)
+{
+  return ((const session_t *) (const void *) s)->sent;
+}
+
 static void engine_info(const alk_session_t *s, alk_session_info_t *out)
 {
   transport_info((const session_t *) (const void *) s, out);
@@ -324,6 +329,11 @@ static bool engine_listen(alk_session_t *s, const alk_listen_t *what,
 {
   return self(s)->phase == PHASE_OPEN &&
          conn_listen(self(s), what, cancel, cb, data);
+}
+
+static bool engine_ping(alk_session_t *s, alk_reply_cb cb, void *data)
+{
+  return self(s)->phase == PHASE_OPEN && conn_ping(self(s), cb, data);
 }
 
 static alk_stream_t *engine_open_channel(alk_session_t *s,
@@ -349,8 +359,10 @@ const alk_engine_t alk_native_engine = {
   .ref = engine_ref,
   .keepalive = engine_keepalive,
   .received = engine_received,
+  .sent = engine_sent,
   .info = engine_info,
   .listen = engine_listen,
+  .ping = engine_ping,
   .answer = conn_answer,
   .open_channel = engine_open_channel,
   .accept = conn_accept,
