@@ -10,9 +10,11 @@
  * Errors that C reports are AlknetError objects (made by errors.js); where an
  * event has an `err`, null means a clean end.
  *
- * Stream     connectTcp(address, port) · connectUnix(path): numeric addresses
+ * Stream     connectTcp(address, port) · connectUnix(path): numeric addresses;
+ *            a path of more than 107 bytes ends in onclose(err), ENAMETOOLONG
  *   calls    resume() pause() write(uint8array): boolean end() close()
  *            peer() local(): { address, port, family } | null     kind: string
+ *            (null: not a tcp stream, or not open)
  *            connect(address, port, ms) — a channel of onchannel: connects to
  *            that, then accepts the channel and relays both
  *   events   onopen() ondata(buffer) onend() ondrain() onclose(err)
@@ -26,7 +28,11 @@
  *            from its handle: any later call throws ERR_ALKNET_CLOSED.
  *
  * Listener   listenTcp(address, port): throws when it cannot bind
- *   calls    address(): { address, port, family } close() ref() unref()
+ *            listenUnix(path): the same, at a path where nothing is; its file
+ *            has the mode 0600 from the first moment on and is removed by
+ *            close(), at once, unless another file stands there by then
+ *   calls    address(): { address, port, family }, or { path } of a Unix socket
+ *            close() ref() unref()
  *   events   onstream(stream) onerror(err) onclose()
  *            (each stream must get an owner, or be closed, in onstream)
  *            listenSocks(address, port, user | null, password | null, ms): a
@@ -34,19 +40,47 @@
  *            as long to take a refusal. close() drops those that have not asked
  *   events   onrequest(socks, version, host, port) onerror(err) onclose()
  *
+ * Door       socksDoor(user | null, password | null, ms): a place where streams
+ *            of any kind speak SOCKS, as the clients of listenSocks do
+ *   calls    enter(stream): takes it; it is open, or opening, and not ended
+ *            close(): drops those that have not asked; then enter() throws
+ *   events   onrequest(socks, version, host, port) onclose(): once
+ *
  * Session    sshClient(stream, options) · sshServer(stream, options)
  *   options  engine user hostKeys: Key[] kex ciphers macs hostKeyAlgorithms
- *            rekeyBytes rekeySeconds windowMax maxChannels (all optional but
- *            user for a client and hostKeys for a server; lists: 'a,b')
+ *            rekeyBytes rekeySeconds windowMax maxChannels maxAuthAttempts
+ *            listens (all optional but user for a client and hostKeys for a
+ *            server; lists: 'a,b'). listens: true for a server whose owner has
+ *            onlisten and onunlisten; without it clients hear a no
  *   calls    trust(boolean) login(key) admit(boolean) keepalive()
  *            ref() unref()
- *            received(): number of bytes info(): { engine, peer, kex, hostkey,
- *            cipherIn, cipherOut, macIn, macOut } close()
+ *            received() sent(): number of bytes, also after onclose
+ *            info(): { engine, peer, kex, hostkey, cipherIn, cipherOut, macIn,
+ *            macOut } close()
  *            open(type, host, port, originHost, originPort): Stream
  *            accept(stream) refuse(stream, reason, text) — channels of onchannel
+ *            listen(isLocal, host, port): id — a client asks the server to
+ *            listen for it. isLocal: a Unix socket, host is its path, port 0.
+ *            Throws ERR_ALKNET_CLOSED before onready and at the end,
+ *            ERR_ALKNET_UNSUPPORTED when the engine cannot (libssh)
+ *            unlisten(isLocal, host, port): id — the same host, and the port
+ *            that was told
+ *            ping(): id — a keepalive whose answer is told by onreply; throws
+ *            as listen() does
+ *            answer(request, yes, port) — of onlisten and onunlisten, in any
+ *            order, now or later; nothing happens when it was answered before
+ *            or the session is over. A yes to the port 0 names the one bound
  *   events   onhostkey(blob) onlogin() onauth(user, algorithm, blob, proven)
  *            onready() onclose(err)
- *            onchannel(stream, type, host, port, originHost, originPort)
+ *            onchannel(stream, type, host, port, originHost, originPort): a
+ *            client gets channels only of what the server listens on for it
+ *            onlisten(request, isLocal, host, port), onunlisten(the same): a
+ *            server is asked; request is a number. A session with more than 128
+ *            unanswered ends
+ *            onreply(id, yes, port): to listen(), unlisten() or ping() (a yes,
+ *            whatever the answer), once for each,
+ *            in their order; a no at the session's end, before onclose. port:
+ *            the one that the server chose, else the one asked for; 0 for a no
  *   types    0 direct-tcpip 1 forwarded-tcpip 2 direct-streamlocal
  *            3 forwarded-streamlocal (host is the path)
  *   reasons  1 prohibited 2 connect failed 3 unknown type 4 resource shortage
@@ -56,13 +90,17 @@
  * Socks      a client of onrequest, which waits for one of:
  *   calls    connect(session, host, port, ms): opens a direct-tcpip channel;
  *            when it opens, says yes to the client and relays both
+ *            join(stream, ms): the same with a stream of the addon, open or
+ *            opening, which is taken
  *            refuse(code) close() — close() leaves a relay alone
- *   events   onrefused(err): the channel did not open, or not within ms; the
- *            client still waits
+ *   events   onrefused(err): the channel, or the stream, did not open, or not
+ *            within ms; the client still waits
  *            onclose(err): once, last, always: the client is gone, and its
- *            channel; null when it was refused or the relay ended cleanly
+ *            channel or stream; null when it was refused or the relay ended
+ *            cleanly
  *
- * Relay      relay(a, b): joins two streams, open or still opening
+ * Relay      relay(a, b, ms): joins two streams, open or still opening; with ms
+ *            they have so long to open
  *   calls    close()
  *   events   onclose(err, bytesAToB, bytesBToA): once, both are closed
  *
@@ -71,13 +109,42 @@
  *            (type: 'ed25519' 'ecdsa' 'rsa')
  *            keyFormat(text): 'openssh' 'encrypted' 'pem' 'unknown'
  *   calls    type bits comment isPrivate (getters) blob(): Buffer
+ *            certificate (getter): Buffer | null   dup(): Key, as it is
+ *            attachCertificate(blob): in place of one it had; throws when it
+ *            is damaged or certifies another key. A login with the key is one
+ *            with the certificate, then; a server has both to show
  *            writePrivate(passphrase | null, comment): Promise<Buffer>
  *            writePublic(comment): string
+ *
+ * Certificates
+ *            isCertificate(blob): boolean — its type is one
+ *            readCertificate(blob): a plain object, of a certificate whose
+ *            signature is right; else throws ERR_ALKNET_KEY:
+ *            { type, keyType, key: Buffer, fingerprint, kind: 'user'|'host',
+ *            keyId, serial: BigInt, principals: string[], validAfter: BigInt,
+ *            validBefore: BigInt, critical, extensions: [{ name, value, data:
+ *            Buffer }], ca: Buffer, caFingerprint, caType, algorithm }
+ *            key and ca are blobs; value is what the one string in data holds,
+ *            or null when data is no such string or not UTF-8. A key id, a
+ *            principal or a name that is not UTF-8 is refused with the whole
+ *            certificate: two of them could look the same in JS
+ *            checkCertificate(blob, kind, principal | null, nowSeconds): null,
+ *            or a sentence why not (alk_cert_check; a damaged one, too)
+ *            signCertificate(caKey, { key: blob, kind, keyId, serial: BigInt,
+ *            principals, validAfter: BigInt, validBefore: BigInt, critical,
+ *            extensions: [{ name, value: string | null }] }): Promise<Buffer>
+ *            — off the loop; lists in any order; RSA signs rsa-sha2-512
+ *
+ * Krl        readKrl(bytes): throws ERR_ALKNET_KEY when any of it is not known
+ *   calls    revokes(blob): null, or why a key or certificate is revoked; one
+ *            that cannot be read is
  *
  * fingerprint(blob): 'SHA256:…'
  * hostsMatch(text, host, port, blob | null): { verdict, line, types }
  *            verdict: 'unknown' 'trusted' 'changed' 'other' 'revoked'; line
  *            from 1, 0 for none; types: 'ssh-ed25519,…' that stand there
+ * hostsAuthority(text, host, port, blob | null): the same, of a CA's key and
+ *            @cert-authority lines; 'other': only other CAs stand there
  * hostsLine(host, port, hashed, blob): string
  * errors     [{ code, stage, text, advice }] — csrc/core/err.h
  * versions   { libssh, openssl, uv } as they run

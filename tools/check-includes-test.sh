@@ -28,7 +28,7 @@ plant() {
     printf '#include <libssh/libssh.h>\n\n#include "ssh/ssh.h"\n' > csrc/ssh/libssh/client.c
     printf '#include "ssh/ssh.h"\n' > csrc/ssh/native/kex.c
     printf '#include <node_api.h>\n\n#include "ssh/ssh.h"\n' > csrc/napi/addon.c
-    printf '#include <node_api.h>\n\n#include "core/stream_impl.h"\n' > csrc/napi/duplex.c
+    printf '#include <node_api.h>\n\n#include "core/stream_impl.h"\n' > csrc/napi/duplex_wrap.c
     printf "require('./build/Release/alknet.node')\n" > lib/binding.js
     printf "require('./binding')\n" > lib/index.js
     printf "require('../lib/index.js')\n" > bin/alknet.js

@@ -13,8 +13,8 @@
 #include "ssh/engine_info.h"
 
 static const wrap_class_t *const classes[] = {
-  &stream_class, &listener_class, &session_class,
-  &socks_class,  &relay_class,    &key_class,
+  &stream_class, &listener_class, &session_class, &socks_class,  &door_class,
+  &relay_class,  &key_class,      &krl_class,     &duplex_class,
 };
 
 static void on_idle(void *data)
@@ -131,16 +131,25 @@ static bool add_functions(napi_env env, napi_value exports)
     {"connectTcp", stream_connect_tcp},
     {"connectUnix", stream_connect_unix},
     {"listenTcp", listener_listen_tcp},
+    {"listenUnix", listener_listen_unix},
     {"listenSocks", listener_listen_socks},
+    {"socksDoor", door_open},
     {"sshClient", session_client},
     {"sshServer", session_server},
     {"relay", relay_join},
+    {"openDuplex", duplex_open},
     {"readPrivateKey", key_read_private},
     {"readPublicBlob", key_read_blob},
     {"generateKey", key_generate},
     {"keyFormat", key_format},
     {"fingerprint", key_fingerprint},
+    {"readCertificate", cert_read},
+    {"checkCertificate", cert_check},
+    {"isCertificate", cert_is},
+    {"signCertificate", cert_sign},
+    {"readKrl", krl_read},
     {"hostsMatch", hosts_match},
+    {"hostsAuthority", hosts_authority},
     {"hostsLine", hosts_line},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {

@@ -1,4 +1,4 @@
-/* hosts_wrap.c - known_hosts for JS: two pure functions. */
+/* hosts_wrap.c - known_hosts for JS: pure functions. */
 #include "core/mem.h"
 
 #include "napi/classes.h"
@@ -30,7 +30,11 @@ static bool text_arg(napi_env env, napi_value v, const char **text, size_t *len,
   return napi_get_value_string_utf8(env, v, *own, *len + 1, len) == napi_ok;
 }
 
-napi_value hosts_match(napi_env env, napi_callback_info info)
+typedef alk_host_match_t look_up_t(const char *text, size_t len,
+                                   const char *host, uint16_t port,
+                                   const uint8_t *blob, size_t blob_len);
+
+static napi_value ask(napi_env env, napi_callback_info info, look_up_t *look_up)
 {
   napi_value argv[4], o;
   const char *text = NULL, *blob = NULL;
@@ -45,8 +49,8 @@ napi_value hosts_match(napi_env env, napi_callback_info info)
             text_arg(env, argv[0], &text, &len, &own);
   alk_host_match_t m = {0};
   if (ok)
-    m = alk_hosts_match(text, len, host, (uint16_t) port,
-                        (const uint8_t *) blob, blob_len);
+    m = look_up(text, len, host, (uint16_t) port, (const uint8_t *) blob,
+                blob_len);
   alk_free(own);
   if (!ok) return NULL;
   if (napi_create_object(env, &o) != napi_ok) return NULL;
@@ -54,6 +58,16 @@ napi_value hosts_match(napi_env env, napi_callback_info info)
   wrap_set(env, o, "line", wrap_number(env, m.line));
   wrap_set(env, o, "types", wrap_text(env, m.types));
   return o;
+}
+
+napi_value hosts_match(napi_env env, napi_callback_info info)
+{
+  return ask(env, info, alk_hosts_match);
+}
+
+napi_value hosts_authority(napi_env env, napi_callback_info info)
+{
+  return ask(env, info, alk_hosts_authority);
 }
 
 napi_value hosts_line(napi_env env, napi_callback_info info)

@@ -276,6 +276,38 @@ static napi_value blob(napi_env env, napi_callback_info info)
   return wrap_buffer(env, p, len);
 }
 
+/* Another Key with the same numbers, so that one may have a certificate that
+ * the other has not. */
+static napi_value dup_(napi_env env, napi_callback_info info)
+{
+  alk_key_t *k = self(env, info, 0, NULL);
+  return k == NULL ? NULL : wrap_key(wrap_env(env), alk_key_dup(k));
+}
+
+static napi_value attach_certificate(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  const char *p;
+  size_t len;
+  alk_err_t err;
+  alk_key_t *k = self(env, info, 1, argv);
+  if (k == NULL || !wrap_bytes(env, argv[0], &p, &len)) return NULL;
+  if (!alk_key_attach_cert(k, (const uint8_t *) p, len, &err))
+    return wrap_throw(env, &err);
+  return NULL;
+}
+
+static napi_value certificate(napi_env env, napi_callback_info info)
+{
+  size_t len;
+  napi_value none;
+  alk_key_t *k = self(env, info, 0, NULL);
+  if (k == NULL) return NULL;
+  const uint8_t *p = alk_key_cert(k, &len);
+  if (p != NULL) return wrap_buffer(env, p, len);
+  return napi_get_null(env, &none) == napi_ok ? none : NULL;
+}
+
 static napi_value write_public(napi_env env, napi_callback_info info)
 {
   napi_value argv[1];
@@ -292,13 +324,18 @@ static napi_value write_public(napi_env env, napi_callback_info info)
 
 static const wrap_method_t methods[] = {
   {"blob", blob},
+  {"dup", dup_},
+  {"attachCertificate", attach_certificate},
   {"writePrivate", write_private},
   {"writePublic", write_public},
   {NULL, NULL},
 };
 static const wrap_method_t getters[] = {
-  {"type", type},       {"bits", bits},
-  {"comment", comment}, {"isPrivate", is_private},
+  {"type", type},
+  {"bits", bits},
+  {"comment", comment},
+  {"isPrivate", is_private},
+  {"certificate", certificate},
   {NULL, NULL},
 };
 

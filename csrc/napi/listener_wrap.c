@@ -1,11 +1,12 @@
-/* listener_wrap.c - a tcp listener as a JS object. One for SOCKS tells of
- * requests, not of streams; whoever has not asked yet when it closes is
+/* listener_wrap.c - a tcp or Unix listener as a JS object. One for SOCKS tells
+ * of requests, not of streams; whoever has not asked yet when it closes is
  * dropped. */
 #include "core/mem.h"
 
 #include "napi/classes.h"
 
 enum { ON_STREAM, ON_ERROR, ON_CLOSE, ON_REQUEST };
+enum { PATH_ARG_MAX = 4096 };
 
 typedef struct {
   wrap_t wrap;        /* first */
@@ -62,29 +63,36 @@ static const alk_listener_events_t events = {
 static void listener_free(void *wrap)
 {
   listener_wrap_t *w = wrap;
-  alk_free_secret(w->door, sizeof *w->door);
+  socks_door_free(w->door);
   alk_free(w);
 }
 
-/* Takes door. */
-static napi_value listen_on(napi_env env, const napi_value *argv,
-                            socks_door_t *door)
-{
-  char host[ALK_ADDR_MAX];
+typedef struct {
+  bool local;
+  char host[PATH_ARG_MAX]; /* or the path */
   uint32_t port;
+} place_t;
+
+static bool tcp_place(napi_env env, const napi_value *argv, place_t *out)
+{
+  out->local = false;
+  return wrap_str(env, argv[0], out->host, ALK_ADDR_MAX) &&
+         wrap_u32(env, argv[1], UINT16_MAX, &out->port);
+}
+
+/* Takes door, which may be NULL. */
+static napi_value listen_on(napi_env env, const place_t *p, socks_door_t *door)
+{
   alk_err_t err;
   wrap_env_t *e = wrap_env(env);
   listener_wrap_t *w = alk_alloc(sizeof *w);
   w->door = door;
-  if (!wrap_str(env, argv[0], host, sizeof host) ||
-      !wrap_u32(env, argv[1], UINT16_MAX, &port)) {
-    listener_free(w);
-    return NULL;
-  }
   napi_value object = wrap_new(e, &listener_class, &w->wrap);
   if (object == NULL) return NULL;
   if (door != NULL) door->wrap = &w->wrap;
-  w->ln = alk_tcp_listen(e->loop, host, (uint16_t) port, &events, w, &err);
+  w->ln = p->local ? alk_unix_listen(e->loop, p->host, &events, w, &err)
+                   : alk_tcp_listen(e->loop, p->host, (uint16_t) p->port,
+                                    &events, w, &err);
   if (w->ln != NULL) return object;
   wrap_detach(&w->wrap);
   return wrap_throw(env, &err);
@@ -93,29 +101,41 @@ static napi_value listen_on(napi_env env, const napi_value *argv,
 napi_value listener_listen_tcp(napi_env env, napi_callback_info info)
 {
   napi_value argv[2];
+  place_t place;
   wrap_args(env, info, 2, argv);
-  return listen_on(env, argv, NULL);
+  return tcp_place(env, argv, &place) ? listen_on(env, &place, NULL) : NULL;
+}
+
+napi_value listener_listen_unix(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  place_t place = {.local = true};
+  wrap_args(env, info, 1, argv);
+  if (!wrap_str(env, argv[0], place.host, sizeof place.host)) return NULL;
+  return listen_on(env, &place, NULL);
 }
 
 napi_value listener_listen_socks(napi_env env, napi_callback_info info)
 {
   napi_value argv[5];
-  socks_door_t *d = alk_alloc(sizeof *d);
+  place_t place;
   wrap_args(env, info, 5, argv);
-  d->on_request = ON_REQUEST;
-  d->has_login = !wrap_is_null(env, argv[2]);
-  if (wrap_u32(env, argv[4], INT32_MAX, &d->limit_ms) &&
-      (!d->has_login ||
-       (wrap_str(env, argv[2], d->user, sizeof d->user) &&
-        wrap_str(env, argv[3], d->password, sizeof d->password))))
-    return listen_on(env, argv, d);
-  alk_free_secret(d, sizeof *d);
-  return NULL;
+  if (!tcp_place(env, argv, &place)) return NULL;
+  socks_door_t *d = socks_door_new(env, argv + 2, ON_REQUEST);
+  return d == NULL ? NULL : listen_on(env, &place, d);
 }
 
 static listener_wrap_t *self(napi_env env, napi_callback_info info)
 {
   return wrap_this(env, info, &listener_class, 0, NULL);
+}
+
+static napi_value path_object(napi_env env, const char *path)
+{
+  napi_value object;
+  if (napi_create_object(env, &object) != napi_ok) return NULL;
+  wrap_set(env, object, "path", wrap_text(env, path));
+  return object;
 }
 
 static napi_value address(napi_env env, napi_callback_info info)
@@ -124,6 +144,8 @@ static napi_value address(napi_env env, napi_callback_info info)
   listener_wrap_t *w = self(env, info);
   if (w == NULL) return NULL;
   if (w->ln == NULL) return wrap_throw_closed(env);
+  const char *path = alk_listener_path(w->ln);
+  if (path != NULL) return path_object(env, path);
   return alk_listener_address(w->ln, &addr) ? address_object(env, &addr)
                                             : wrap_null(env);
 }

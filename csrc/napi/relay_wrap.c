@@ -30,9 +30,12 @@ static void on_close(const alk_err_t *err, uint64_t a_to_b, uint64_t b_to_a,
 
 napi_value relay_join(napi_env env, napi_callback_info info)
 {
-  napi_value argv[2];
+  napi_value argv[3];
   bool same = false;
-  wrap_args(env, info, 2, argv);
+  uint32_t ms = 0;
+  wrap_args(env, info, 3, argv);
+  if (!wrap_is_null(env, argv[2]) && !wrap_u32(env, argv[2], INT32_MAX, &ms))
+    return NULL;
   if (stream_peek(env, argv[0]) == NULL || stream_peek(env, argv[1]) == NULL)
     return NULL;
   if (napi_strict_equals(env, argv[0], argv[1], &same) != napi_ok || same)
@@ -42,6 +45,7 @@ napi_value relay_join(napi_env env, napi_callback_info info)
   if (object == NULL) return NULL;
   alk_stream_t *a = stream_take(env, argv[0]), *b = stream_take(env, argv[1]);
   w->r = alk_relay(a, b, on_close, w);
+  if (ms > 0) alk_relay_limit(w->r, ms);
   return object;
 }
 

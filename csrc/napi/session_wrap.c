@@ -6,12 +6,36 @@
 #include "napi/classes.h"
 #include "ssh/ssh.h"
 
-enum { ON_HOSTKEY, ON_LOGIN, ON_AUTH, ON_READY, ON_CHANNEL, ON_CLOSE };
-enum { LIST_MAX = 1024, USER_MAX = 256, HOSTKEYS_MAX = 16 };
+enum {
+  ON_HOSTKEY,
+  ON_LOGIN,
+  ON_AUTH,
+  ON_READY,
+  ON_CHANNEL,
+  ON_CLOSE,
+  ON_LISTEN,
+  ON_UNLISTEN,
+  ON_REPLY
+};
+enum { LIST_MAX = 1024, USER_MAX = 256, HOSTKEYS_MAX = 16, PLACE_MAX = 256 };
+
+/* A request of the peer that JS knows by its number: REQUESTS_MAX of the engine
+ * bounds them. Gone when it is answered, or with the session. */
+typedef struct question question_t;
+struct question {
+  question_t *next;
+  alk_request_t *r;
+  uint32_t id;
+  bool wants_port; /* a yes has to name one */
+};
 
 typedef struct {
   wrap_t wrap;      /* first */
   alk_session_t *s; /* NULL: closed */
+  bool server;
+  uint64_t received, sent; /* when it closed */
+  uint32_t last_id;        /* of requests, ours or the peer's */
+  question_t *questions;
 } session_wrap_t;
 
 static void on_hostkey(alk_session_t *s, const uint8_t *blob, size_t len)
@@ -80,11 +104,90 @@ static void on_channel(alk_session_t *s, alk_stream_t *ch,
   wrap_end(&w->wrap, scope);
 }
 
+/* q's place in the list, or that of the list's end. */
+static question_t **question_at(session_wrap_t *w, uint32_t id)
+{
+  question_t **at = &w->questions;
+  while (*at != NULL && (*at)->id != id)
+    at = &(*at)->next;
+  return at;
+}
+
+static void answer_question(question_t **at, bool yes, uint16_t port)
+{
+  question_t *q = *at;
+  *at = q->next;
+  alk_request_answer(q->r, yes, port);
+  alk_free(q);
+}
+
+static void drop_questions(session_wrap_t *w)
+{
+  while (w->questions != NULL) {
+    question_t *q = w->questions;
+    w->questions = q->next;
+    alk_free(q);
+  }
+}
+
+static void ask(alk_session_t *s, alk_request_t *r, const alk_listen_t *what,
+                int event)
+{
+  session_wrap_t *w = alk_session_data(s);
+  napi_handle_scope scope;
+  if (!wrap_begin(&w->wrap, &scope)) {
+    alk_request_answer(r, false, 0);
+    return;
+  }
+  napi_env env = w->wrap.e->env;
+  question_t *q = alk_alloc(sizeof *q);
+  *q = (question_t){.next = w->questions, .r = r, .id = ++w->last_id};
+  q->wants_port = event == ON_LISTEN && !what->local && what->port == 0;
+  w->questions = q;
+  napi_value argv[4] = {wrap_number(env, q->id), NULL,
+                        wrap_text(env, what->host),
+                        wrap_number(env, what->port)};
+  if (argv[2] != NULL &&
+      napi_get_boolean(env, what->local, &argv[1]) == napi_ok)
+    wrap_emit(&w->wrap, event, 4, argv);
+  else
+    answer_question(&w->questions, false, 0);
+  wrap_end(&w->wrap, scope);
+}
+
+static void on_listen(alk_session_t *s, alk_request_t *r,
+                      const alk_listen_t *what)
+{
+  ask(s, r, what, ON_LISTEN);
+}
+
+static void on_unlisten(alk_session_t *s, alk_request_t *r,
+                        const alk_listen_t *what)
+{
+  ask(s, r, what, ON_UNLISTEN);
+}
+
+static void on_reply(alk_session_t *s, bool yes, uint16_t port, void *data)
+{
+  session_wrap_t *w = alk_session_data(s);
+  napi_handle_scope scope;
+  if (!wrap_begin(&w->wrap, &scope)) return;
+  napi_env env = w->wrap.e->env;
+  napi_value argv[3] = {wrap_number(env, (double) (uintptr_t) data), NULL,
+                        wrap_number(env, port)};
+  if (napi_get_boolean(env, yes, &argv[1]) == napi_ok)
+    wrap_emit(&w->wrap, ON_REPLY, 3, argv);
+  wrap_end(&w->wrap, scope);
+}
+
 static void on_close(alk_session_t *s, const alk_err_t *err)
 {
   session_wrap_t *w = alk_session_data(s);
   napi_handle_scope scope;
+  w->received = alk_session_received(s);
+  w->sent = alk_session_sent(s);
   w->s = NULL;
+  drop_questions(w);
   if (wrap_begin(&w->wrap, &scope)) {
     napi_value error = wrap_error(w->wrap.e, err);
     wrap_emit(&w->wrap, ON_CLOSE, 1, &error);
@@ -102,10 +205,23 @@ static const alk_session_events_t events = {
   .on_close = on_close,
 };
 
+/* With the option listens; without it the engine refuses, and nobody waits for
+ * an owner who does not know these events. */
+static const alk_session_events_t listening_events = {
+  .on_hostkey = on_hostkey,
+  .on_login = on_login,
+  .on_auth = on_auth,
+  .on_ready = on_ready,
+  .on_channel = on_channel,
+  .on_listen = on_listen,
+  .on_unlisten = on_unlisten,
+  .on_close = on_close,
+};
+
 /* The options of one call, with the memory that they point to. */
 typedef struct {
   alk_session_opts_t opts;
-  bool has_engine;
+  bool has_engine, listens;
   char engine[32], user[USER_MAX];
   char kex[LIST_MAX], ciphers[LIST_MAX], macs[LIST_MAX], hostkeys[LIST_MAX];
   alk_key_t *keys[HOSTKEYS_MAX];
@@ -132,6 +248,14 @@ static bool number_option(napi_env env, napi_value o, const char *name,
          *out <= 9007199254740991.0;
 }
 
+static bool flag_option(napi_env env, napi_value o, const char *name, bool *out)
+{
+  napi_value v;
+  if (napi_get_named_property(env, o, name, &v) != napi_ok) return false;
+  *out = false;
+  return wrap_is_null(env, v) || napi_get_value_bool(env, v, out) == napi_ok;
+}
+
 static bool key_options(napi_env env, napi_value o, options_t *out)
 {
   napi_value list, v;
@@ -155,7 +279,7 @@ static bool read_options(napi_env env, napi_value o, options_t *out)
 {
   alk_session_opts_t *p = &out->opts;
   const char *engine = NULL;
-  double bytes = 0, seconds = 0, window = 0, channels = 0;
+  double bytes = 0, seconds = 0, window = 0, channels = 0, auth = 0;
   bool ok =
     text_option(env, o, "engine", out->engine, sizeof out->engine, &engine) &&
     text_option(env, o, "user", out->user, sizeof out->user, &p->user) &&
@@ -167,13 +291,17 @@ static bool read_options(napi_env env, napi_value o, options_t *out)
     number_option(env, o, "rekeyBytes", &bytes) &&
     number_option(env, o, "rekeySeconds", &seconds) &&
     number_option(env, o, "windowMax", &window) &&
-    number_option(env, o, "maxChannels", &channels) && seconds <= UINT32_MAX &&
-    window <= UINT32_MAX && channels <= UINT32_MAX && key_options(env, o, out);
+    number_option(env, o, "maxChannels", &channels) &&
+    number_option(env, o, "maxAuthAttempts", &auth) &&
+    flag_option(env, o, "listens", &out->listens) && seconds <= UINT32_MAX &&
+    window <= UINT32_MAX && channels <= UINT32_MAX && auth <= UINT32_MAX &&
+    key_options(env, o, out);
   out->has_engine = engine != NULL;
   p->rekey_bytes = (uint64_t) bytes;
   p->rekey_seconds = (uint32_t) seconds;
   p->window_max = (uint32_t) window;
   p->max_channels = (uint32_t) channels;
+  p->max_auth = (uint32_t) auth;
   return ok;
 }
 
@@ -205,8 +333,10 @@ static napi_value open_session(napi_env env, napi_callback_info info,
     alk_stream_close(transport);
     return NULL;
   }
+  w->server = server;
   w->s = (server ? alk_ssh_server : alk_ssh_client)(
-    transport, o.has_engine ? o.engine : NULL, &o.opts, &events, w, &err);
+    transport, o.has_engine ? o.engine : NULL, &o.opts,
+    o.listens ? &listening_events : &events, w, &err);
   if (w->s != NULL) return object;
   wrap_detach(&w->wrap);
   return wrap_throw(env, &err);
@@ -286,11 +416,21 @@ static napi_value keepalive(napi_env env, napi_callback_info info)
   return NULL;
 }
 
+/* What went through it can be asked for afterwards, too. */
 static napi_value received(napi_env env, napi_callback_info info)
 {
-  alk_session_t *s = self(env, info, 0, NULL);
-  if (s == NULL) return NULL;
-  return wrap_number(env, (double) alk_session_received(s));
+  session_wrap_t *w = wrap_this(env, info, &session_class, 0, NULL);
+  if (w == NULL) return NULL;
+  uint64_t n = w->s == NULL ? w->received : alk_session_received(w->s);
+  return wrap_number(env, (double) n);
+}
+
+static napi_value sent(napi_env env, napi_callback_info info)
+{
+  session_wrap_t *w = wrap_this(env, info, &session_class, 0, NULL);
+  if (w == NULL) return NULL;
+  uint64_t n = w->s == NULL ? w->sent : alk_session_sent(w->s);
+  return wrap_number(env, (double) n);
 }
 
 static napi_value session_info(napi_env env, napi_callback_info info)
@@ -371,14 +511,93 @@ static napi_value refuse(napi_env env, napi_callback_info info)
   return NULL;
 }
 
+static napi_value throw_listen(napi_env env, alk_session_t *s, bool server)
+{
+  alk_session_info_t i;
+  alk_err_t err;
+  if (alk_session_can_listen(s)) return wrap_throw_closed(env);
+  alk_session_info(s, &i);
+  alk_fail(&err, ALK_E_UNSUPPORTED, 0,
+           "a %s of the %s engine cannot ask its peer to listen",
+           server ? "server" : "client", i.engine);
+  return wrap_throw(env, &err);
+}
+
+static napi_value ask_peer(napi_env env, napi_callback_info info, bool cancel)
+{
+  napi_value argv[3];
+  char host[PLACE_MAX];
+  uint32_t port = 0;
+  alk_session_t *s = self(env, info, 3, argv);
+  if (s == NULL || !wrap_str(env, argv[1], host, sizeof host)) return NULL;
+  alk_listen_t what = {.local = wrap_bool(env, argv[0]), .host = host};
+  if (!what.local && !wrap_u32(env, argv[2], UINT16_MAX, &port)) return NULL;
+  what.port = (uint16_t) port;
+  session_wrap_t *w = alk_session_data(s);
+  uint32_t id = w->last_id + 1;
+  if (!(cancel ? alk_session_unlisten : alk_session_listen)(
+        s, &what, on_reply, (void *) (uintptr_t) id))
+    return throw_listen(env, s, w->server);
+  w->last_id = id;
+  return wrap_number(env, id);
+}
+
+static napi_value listen_(napi_env env, napi_callback_info info)
+{
+  return ask_peer(env, info, false);
+}
+
+static napi_value unlisten(napi_env env, napi_callback_info info)
+{
+  return ask_peer(env, info, true);
+}
+
+static napi_value ping(napi_env env, napi_callback_info info)
+{
+  alk_err_t err;
+  alk_session_t *s = self(env, info, 0, NULL);
+  if (s == NULL) return NULL;
+  session_wrap_t *w = alk_session_data(s);
+  uint32_t id = w->last_id + 1;
+  if (alk_session_ping(s, on_reply, (void *) (uintptr_t) id)) {
+    w->last_id = id;
+    return wrap_number(env, id);
+  }
+  if (alk_session_can_ping(s)) return wrap_throw_closed(env);
+  alk_fail(&err, ALK_E_UNSUPPORTED, 0,
+           "this SSH engine does not tell when its peer has answered");
+  return wrap_throw(env, &err);
+}
+
+/* One that is answered already, or went with the session, is nobody's. */
+static napi_value answer(napi_env env, napi_callback_info info)
+{
+  napi_value argv[3];
+  uint32_t id, port = 0;
+  session_wrap_t *w = wrap_this(env, info, &session_class, 3, argv);
+  if (w == NULL || !wrap_u32(env, argv[0], UINT32_MAX, &id) ||
+      (!wrap_is_null(env, argv[2]) &&
+       !wrap_u32(env, argv[2], UINT16_MAX, &port)))
+    return NULL;
+  bool yes = wrap_bool(env, argv[1]);
+  question_t **at = question_at(w, id);
+  if (*at == NULL) return NULL;
+  if (yes && port == 0 && (*at)->wants_port)
+    return throw_option(env, "the port that was bound is missing");
+  answer_question(at, yes, (uint16_t) port);
+  return NULL;
+}
+
 static const wrap_method_t methods[] = {
   {"trust", trust},       {"login", login},
   {"admit", admit},       {"keepalive", keepalive},
   {"received", received}, {"close", close_},
+  {"sent", sent},         {"ping", ping},
   {"info", session_info}, {"open", open_},
   {"accept", accept_},    {"refuse", refuse},
   {"ref", ref},           {"unref", unref},
-  {NULL, NULL},
+  {"listen", listen_},    {"unlisten", unlisten},
+  {"answer", answer},     {NULL, NULL},
 };
 
 const wrap_class_t session_class = {
@@ -386,6 +605,6 @@ const wrap_class_t session_class = {
   .name = "Session",
   .methods = methods,
   .events = {"onhostkey", "onlogin", "onauth", "onready", "onchannel",
-             "onclose"},
+             "onclose", "onlisten", "onunlisten", "onreply"},
   .free = alk_free,
 };

@@ -1,8 +1,8 @@
-/* socks_wrap.c - the clients of a SOCKS listener, from their first byte to
- * their last.
+/* socks_wrap.c - the clients of a SOCKS listener or door, from their first byte
+ * to their last.
  *
  *   on_stream -> handshake -> onrequest, which makes the JS object
- *     -> connect(): a channel is opening
+ *     -> connect(): a channel is opening; join(): a stream of the caller's is
  *          -> open: "granted", relay -> closed: onclose
  *          -> refused: onrefused, and refuse() is the answer
  *     -> refuse(): delivered -> onclose
@@ -10,6 +10,7 @@
  * A client that never gets to its request never gets to JS either. */
 #include "core/join.h"
 #include "core/mem.h"
+#include "core/relay.h"
 
 #include "napi/classes.h"
 #include "proto/handshake.h"
@@ -27,7 +28,7 @@ struct socks_client {
   socks_client_t *next, *prev; /* the door's, while there is one */
   socks_wrap_t *w;             /* NULL: JS does not know it */
   alk_socks_t *h;              /* NULL: granted, or closed */
-  alk_join_t *j;               /* NULL: no channel was asked for */
+  alk_join_t *j;               /* NULL: nothing is opening for it */
 };
 
 static void leave_door(socks_client_t *c)
@@ -96,6 +97,26 @@ static const alk_socks_events_t socks_events = {
   .on_request = on_request,
   .on_done = on_done,
 };
+
+socks_door_t *socks_door_new(napi_env env, const napi_value *argv,
+                             int on_request)
+{
+  socks_door_t *d = alk_alloc(sizeof *d);
+  d->on_request = on_request;
+  d->has_login = !wrap_is_null(env, argv[0]);
+  if (wrap_u32(env, argv[2], INT32_MAX, &d->limit_ms) &&
+      (!d->has_login ||
+       (wrap_str(env, argv[0], d->user, sizeof d->user) &&
+        wrap_str(env, argv[1], d->password, sizeof d->password))))
+    return d;
+  socks_door_free(d);
+  return NULL;
+}
+
+void socks_door_free(socks_door_t *d)
+{
+  alk_free_secret(d, sizeof *d);
+}
 
 void socks_enter(socks_door_t *d, alk_stream_t *s)
 {
@@ -188,6 +209,41 @@ static napi_value connect_(napi_env env, napi_callback_info info)
   return NULL;
 }
 
+static void on_joined_closed(const alk_err_t *err, uint64_t a_to_b,
+                             uint64_t b_to_a, void *data)
+{
+  (void) a_to_b;
+  (void) b_to_a;
+  finish(data, err);
+}
+
+/* to is open: there is nothing to wait for. */
+static void grant(socks_client_t *c, alk_stream_t *to)
+{
+  alk_stream_t *s = alk_socks_grant(c->h);
+  if (s == NULL) { /* the client is going, and on_done tells so */
+    alk_stream_close(to);
+    return;
+  }
+  c->h = NULL;
+  alk_relay(s, to, on_joined_closed, c);
+}
+
+static napi_value join(napi_env env, napi_callback_info info)
+{
+  napi_value argv[2];
+  uint32_t ms;
+  socks_client_t *c = asking(env, info, 2, argv);
+  if (c == NULL || !wrap_u32(env, argv[1], INT32_MAX, &ms)) return NULL;
+  alk_stream_t *to = stream_take(env, argv[0]);
+  if (to == NULL) return NULL;
+  if (alk_stream_is_open(to))
+    grant(c, to);
+  else
+    c->j = alk_join(to, ms, &join_events, c);
+  return NULL;
+}
+
 static napi_value refuse(napi_env env, napi_callback_info info)
 {
   napi_value argv[1];
@@ -207,7 +263,9 @@ static napi_value close_(napi_env env, napi_callback_info info)
 }
 
 static const wrap_method_t methods[] = {
-  {"connect", connect_}, {"refuse", refuse}, {"close", close_}, {NULL, NULL}};
+  {"connect", connect_}, {"join", join}, {"refuse", refuse},
+  {"close", close_},     {NULL, NULL},
+};
 
 const wrap_class_t socks_class = {
   .id = WRAP_SOCKS,

@@ -11,7 +11,8 @@
 static const napi_type_tag tags[WRAP_CLASSES] = {
 #define TAG(id) [id] = {0x616c6b6e65740000u + (id), 0x9d1f6c3b8a5e4720u}
   TAG(WRAP_STREAM), TAG(WRAP_LISTENER), TAG(WRAP_SESSION),
-  TAG(WRAP_SOCKS),  TAG(WRAP_RELAY),    TAG(WRAP_KEY),
+  TAG(WRAP_SOCKS),  TAG(WRAP_DOOR),     TAG(WRAP_RELAY),
+  TAG(WRAP_KEY),    TAG(WRAP_KRL),      TAG(WRAP_DUPLEX),
 #undef TAG
 };
 

@@ -19,7 +19,7 @@
 #include "core/err.h"
 #include "core/loop.h"
 
-enum { WRAP_EVENTS_MAX = 6 };
+enum { WRAP_EVENTS_MAX = 10 };
 
 typedef struct {
   const char *name;
@@ -31,8 +31,11 @@ typedef enum {
   WRAP_LISTENER,
   WRAP_SESSION,
   WRAP_SOCKS,
+  WRAP_DOOR,
   WRAP_RELAY,
   WRAP_KEY,
+  WRAP_KRL,
+  WRAP_DUPLEX,
   WRAP_CLASSES
 } wrap_id_t;
 
