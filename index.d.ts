@@ -4,6 +4,9 @@
 
 import type { Duplex } from 'node:stream'
 import type { EventEmitter } from 'node:events'
+import type * as http from 'node:http'
+import type * as https from 'node:https'
+import type * as tls from 'node:tls'
 
 /** A path, or the bytes of the file. */
 export type PathOrBytes = string | Uint8Array
@@ -44,14 +47,18 @@ export interface CommonOptions {
   windowMax?: number
   /** Channels at once in a session, 1 to 65536. **Default:** `1024`. */
   maxChannels?: number
+  /** Names that one session may have looked up at once: by a server for its client, by a client for remote forwards. **Default:** `64`. */
+  maxLookups?: number
   /** Seconds of silence after which the peer is asked for a sign of life; 0: never. **Default:** `15`. */
   keepalive?: Seconds
   /** Questions without an answer until the session is lost. **Default:** `3`. */
   keepaliveMax?: number
-  /** Seconds to connect: a client to its server, a server to a target. **Default:** `20`. */
+  /** Seconds to connect: a client to its server, and either to the target of a forward. **Default:** `20`. */
   connectTimeout?: Seconds
   /** **Default:** `false`: no log. */
   log?: false | LogOptions
+  /** The Unix socket for `askControl()`: a path, or `true` for one in the user's directory for such. **Default:** `'off'`. */
+  control?: boolean | string
   /** Aborts the start; rejects with `ERR_ALKNET_CANCELED`. */
   signal?: AbortSignal
 }
@@ -65,16 +72,33 @@ export interface SocksOptions {
   socks5Open?: boolean
 }
 
-export interface SessionOptions extends CommonOptions, SocksOptions {
+/** Where the server is. */
+export type ServerOptions = {
   /** `'host[:port]'`, IPv6 in brackets. Default port: 22. */
   server: string
-  /** Private keys, tried in this order. */
+  stream?: undefined
+} | {
+  /** The name to look for in known_hosts. Without it `hostKey` is needed. */
+  server?: string
+  /**
+   * The transport, in place of a TCP connection: a WebSocket's stream, a channel
+   * of another session. It belongs to the session, and is destroyed with it.
+   */
+  stream: Duplex
+}
+
+export type SessionOptions = ServerOptions & ClientOptions
+
+export interface ClientOptions extends CommonOptions, SocksOptions {
+  /** Private keys, tried in this order; each with the certificate in `PATH-cert.pub` first, where there is one. */
   identity: PathOrBytes | PathOrBytes[]
+  /** Further certificates for these keys, each for one of them. */
+  certificate?: PathOrBytes | PathOrBytes[]
   /** **Default:** `'alknet'`. */
   user?: string
   /** **Default:** `~/.config/alknet/known_hosts` and `~/.ssh/known_hosts`. Only the first is ever written to. */
   knownHosts?: PathOrBytes | PathOrBytes[]
-  /** Pins: fingerprints (`SHA256:…`) or public keys. With pins, known_hosts can only refuse (`@revoked`). */
+  /** Pins: fingerprints (`SHA256:…`) or public keys, also of a key that is certified. With pins, known_hosts can only refuse (`@revoked`). */
   hostKey?: string | string[]
   /** Trusts a host without a known key, and writes its key down. **Default:** `false`. */
   acceptNew?: boolean
@@ -84,11 +108,17 @@ export interface SessionOptions extends CommonOptions, SocksOptions {
   handshakeTimeout?: Seconds
   /** Seconds for the server to reach a target. **Default:** `30`. */
   openTimeout?: Seconds
-  /** Local forwards: `'[bind:]port:host:hostport'`. */
+  /** Local forwards: `'[bind:]port:host:hostport'`, or a path of a Unix socket on either side. */
   forward?: string | string[]
+  /**
+   * Remote forwards: the same, but the server listens and the target is on this
+   * side; `'[bind:]port'` alone is a SOCKS proxy at the server that leaves here.
+   * All of them are granted, or there is no session.
+   */
+  remoteForward?: string | string[]
 }
 
-export interface ConnectOptions extends SessionOptions {
+export type ConnectOptions = SessionOptions & {
   /** `'host:port'` of the channel. **Default:** `'alknet-control:0'`. */
   destination?: string
 }
@@ -118,11 +148,17 @@ export interface Forwarding {
 }
 
 export interface ServeOptions extends CommonOptions {
-  /** The server's private keys. */
+  /** The server's private keys; `PATH-cert.pub`, where there is one, is shown to clients that ask for certificates. */
   hostKey: PathOrBytes | PathOrBytes[]
+  /** Further certificates for these keys, one for a key at most. */
+  hostCertificate?: PathOrBytes | PathOrBytes[]
   /** Who may log in. **Default:** nobody. */
   authorizedKeys?: PathOrBytes | PathOrBytes[]
-  /** `'addr:port'`, or several. Port 0 is any. **Default:** `'0.0.0.0:22'`. */
+  /** Public keys of CAs, whose certificates let users in. **Default:** none. */
+  certAuthority?: PathOrBytes | PathOrBytes[]
+  /** What lets nobody in: KRLs, or lists of public keys and fingerprints. **Default:** none. */
+  revokedKeys?: PathOrBytes | PathOrBytes[]
+  /** `'addr:port'`, or several. Port 0 is any; `[]` is nowhere, for `accept()`. **Default:** `'0.0.0.0:22'`. */
   listen?: string | string[]
   /** What clients may reach, and where they may listen: docs/policy.md. */
   forwarding?: Forwarding
@@ -136,11 +172,60 @@ export interface ServeOptions extends CommonOptions {
   loginGrace?: Seconds
   /** Sessions that are logged in; 0: no limit. **Default:** `0`. */
   maxSessions?: number
-  /** Names that one session may have looked up at once. **Default:** `64`. */
-  maxLookups?: number
+  /** Places that one session may have the server listen on, 1 to 1024. **Default:** `64`. */
+  maxRemoteForwards?: number
   /** Gets the channels to `alknet-…`. Without it, and without a `'connection'` listener, they are refused. */
   onConnection?: (stream: Stream, info: ConnectionInfo) => void
+  /** Connections that may wait for a loop over the server, 1 to 65536. **Default:** `128`. */
+  maxPending?: number
+  /**
+   * Has a say in what files and rules allow, and in keys that no file knows.
+   * Only `true`, or an object for a key, is a yes: docs/api.md#who-decides.
+   */
+  authorize?: (request: AuthorizeRequest) => AuthorizeAnswer | PromiseLike<AuthorizeAnswer>
+  /** Time for an answer; then it is a no. **Default:** `10`. */
+  authorizeTimeout?: Seconds
 }
+
+export type AuthorizeAnswer = boolean | null | undefined | KeyGrant
+
+/** What a key is granted. A key that a file knows can only lose by it. */
+export interface KeyGrant {
+  /** **Default:** none for a key that no file knows, else the file's. */
+  scopes?: string[]
+  /** Whether it may open channels and listen. **Default:** `true`. */
+  forwarding?: boolean
+}
+
+interface AuthorizeFrom {
+  readonly user: string
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly transport: 'tcp' | 'stream'
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal
+}
+
+/** Somebody has shown that they have this key. */
+export interface AuthorizeKey extends AuthorizeFrom {
+  readonly kind: 'key'
+  /** As the files have it; null: they do not know the key. */
+  readonly identity: Identity | null
+  readonly key: { readonly type: string, readonly fingerprint: string, readonly blob: Buffer }
+  /** With which they log in. */
+  readonly certificate: { readonly keyId: string, readonly serial: bigint, readonly principals: string[], readonly caFingerprint: string } | null
+}
+
+/** Somebody wants a channel: to host and port, or to path. */
+export interface AuthorizeChannel extends AuthorizeFrom {
+  readonly kind: 'channel'
+  readonly identity: Identity
+  readonly host?: string
+  readonly port?: number
+  readonly path?: string
+}
+
+export type AuthorizeRequest = AuthorizeKey | AuthorizeChannel
 
 export interface Address {
   address: string
@@ -174,9 +259,10 @@ export interface AuthInfo {
   identity: Identity
   /** The user name as the client chose it. */
   user: string
+  /** `''` when nobody said it to `accept()`. */
   remoteAddress: string
   remotePort: number
-  transport: 'tcp'
+  transport: 'tcp' | 'stream'
 }
 
 export interface ConnectionInfo extends AuthInfo {
@@ -191,11 +277,17 @@ export class Stream extends Duplex {
   session?: Session
 }
 
-/** A SOCKS5 proxy or a forward of a session. */
-export interface Listener {
-  readonly kind: 'socks5' | 'forward'
-  /** Where it listens, with the real port. */
-  address (): Address
+/** A SOCKS5 proxy, a forward or a remote forward of a session. */
+export interface Listener<A = Address | { path: string }> {
+  readonly kind: 'socks5' | 'forward' | 'remote-forward' | 'listen'
+  /** What was asked for, as text that says the same again. */
+  readonly spec: string
+  /**
+   * Where it listens, with the real port, or the path of a Unix socket. Of a
+   * remote forward: at the server, the address as it was asked for (`'localhost'`,
+   * `'*'` or an address; family 0 when it is none).
+   */
+  address (): A
   /** Stops accepting; connections that are there go on. */
   close (): Promise<void>
   /** Resolves when it is closed; never rejects. */
@@ -205,27 +297,87 @@ export interface Listener {
   unref (): this
 }
 
+/** A place at the server: a name or an address with a port, or a Unix socket. */
+export type Target = { host: string, port: number } | { path: string }
+
+/** Aborts the call; rejects with `ERR_ALKNET_CANCELED`. */
+export interface CallOptions {
+  signal?: AbortSignal
+}
+
+/** Who has connected, as the server says; empty for a Unix socket. */
+export interface IncomingInfo {
+  readonly remoteAddress?: string
+  readonly remotePort?: number
+}
+
+/**
+ * The server listens, and this program takes what comes: by `'connection'`
+ * events, or `for await (const { stream, info } of listener)`.
+ */
+export interface RemoteListener extends Listener, AsyncIterable<{ stream: Stream, info: IncomingInfo }> {
+  readonly kind: 'listen'
+  on (event: 'connection', listener: (stream: Stream, info: IncomingInfo) => void): this
+  once (event: 'connection', listener: (stream: Stream, info: IncomingInfo) => void): this
+  off (event: 'connection', listener: (stream: Stream, info: IncomingInfo) => void): this
+}
+
+export type SessionState = 'connecting' | 'ready' | 'closing' | 'closed'
+
+export interface SessionStats {
+  /** Of the transport, encryption and all. */
+  bytesIn: number
+  bytesOut: number
+  /** Open now. */
+  channels: number
+  channelsTotal: number
+}
+
+/** What undici's `Agent` and `Pool` take as `connect`. */
+export type Connector = (options: any, callback: (...args: any[]) => void) => void
+
 /** A session with a server. */
 export class Session extends EventEmitter {
   private constructor ()
+  readonly state: SessionState
   /** What was negotiated; null when the session is over. */
   readonly info: SessionInfo | null
-  /** The SOCKS5 proxies and forwards that listen now. */
-  readonly localListeners: Listener[]
+  /** The SOCKS5 proxies, forwards, remote forwards and `listen()`s that stand now. */
+  readonly openListeners: Listener[]
   /** Why the session ended; null while it lives, and when it was closed here. */
   readonly error: AlknetError | null
   /** Resolves when the session is over; never rejects. */
   readonly closed: Promise<void>
   /**
-   * Opens a channel to host:port; the name is looked up at the server.
-   * Rejects with `ERR_ALKNET_CHANNEL` (and `reason`), `ERR_ALKNET_TIMEOUT`,
+   * Opens a channel; a name is looked up at the server. Rejects with
+   * `ERR_ALKNET_CHANNEL` (and `reason`), `ERR_ALKNET_TIMEOUT`,
    * `ERR_ALKNET_CANCELED`, `ERR_ALKNET_CLOSED`, `ERR_ALKNET_OPTION`.
    */
-  open (host: string, port: number, options?: { signal?: AbortSignal }): Promise<Stream>
+  open (target: Target, options?: CallOptions): Promise<Stream>
   /** Adds a SOCKS5 proxy. Rejects with the system's code when it cannot listen. */
-  socks5 (options?: SocksOptions): Promise<Listener>
-  /** Adds a forward `'[bind:]port:host:hostport'`. */
-  forward (spec: string): Promise<Listener>
+  socks5 (options?: SocksOptions & CallOptions): Promise<Listener<Address>>
+  /** Adds a forward: `'[bind:]port:host:hostport'`, or a path on either side. */
+  forwardLocal (spec: string, options?: CallOptions): Promise<Listener>
+  /**
+   * Has the server listen: as the option `remoteForward`. Rejects with
+   * `ERR_ALKNET_CHANNEL` when the server refuses, `ERR_ALKNET_UNSUPPORTED` when
+   * the SSH engine cannot.
+   */
+  forwardRemote (spec: string, options?: CallOptions): Promise<Listener>
+  /** Has the server listen for this program. host: `'localhost'` (**Default**), `'*'` or an address. */
+  listen (place: { host?: string, port: number } | { path: string }, options?: CallOptions & {
+    /** Connections that may wait to be taken, 1 to 65536. **Default:** `128`. */
+    maxPending?: number
+  }): Promise<RemoteListener>
+  /** For `http.get(url, { agent })`; names are looked up at the server. */
+  httpAgent (options?: http.AgentOptions): http.Agent
+  /** For `https.get(url, { agent })`; certificates are checked here, as always. */
+  httpsAgent (options?: https.AgentOptions): https.Agent
+  /** For undici: `new Agent({ connect: session.connector() })`. */
+  connector (options?: tls.ConnectionOptions): Connector
+  /** Milliseconds to an answer of the server. Rejects with `ERR_ALKNET_UNSUPPORTED` where the engine cannot tell. */
+  rtt (options?: CallOptions): Promise<number>
+  stats (): SessionStats
   /** Stops listening, lets connections end for up to drainMs (**Default:** `0`), disconnects. */
   close (options?: { drainMs?: number }): Promise<void>
   [Symbol.asyncDispose] (): Promise<void>
@@ -233,7 +385,23 @@ export class Session extends EventEmitter {
   /** The session and its listeners no longer keep the process up; connections through them do. */
   unref (): this
   on (event: 'close', listener: (err: AlknetError | null) => void): this
+  on (event: 'state', listener: (to: SessionState, from: SessionState) => void): this
   once (event: 'close', listener: (err: AlknetError | null) => void): this
+  once (event: 'state', listener: (to: SessionState, from: SessionState) => void): this
+}
+
+/** Somebody who has logged in to a server. */
+export interface ServerSession extends AuthInfo {
+  /** No other session of the server has had it. */
+  readonly id: number
+  readonly since: Date
+  /** How many channels it has. */
+  readonly channels: number
+  /** Resolves when it is over; never rejects. */
+  readonly closed: Promise<void>
+  /** Lets channels end for up to drainMs (**Default:** `0`), and disconnects. */
+  close (options?: { drainMs?: number }): Promise<void>
+  [Symbol.asyncDispose] (): Promise<void>
 }
 
 /** A server. */
@@ -245,13 +413,35 @@ export class Server extends EventEmitter {
   readonly connections: number
   /** Resolves when everything is closed; never rejects. */
   readonly closed: Promise<void>
+  /** Those who are logged in. */
+  sessions (): ServerSession[]
+  /**
+   * Serves a reserved name, with any port, before everybody else. What fn throws
+   * or rejects with ends that stream. Gives what undoes it. Throws
+   * `ERR_ALKNET_OPTION`, `ERR_ALKNET_CLOSED`.
+   */
+  handle (name: string, fn: (stream: Stream, info: ConnectionInfo) => unknown): (() => void) & { [Symbol.dispose] (): void }
+  /** What no handler, `onConnection` or `'connection'` listener takes. */
+  [Symbol.asyncIterator] (): AsyncIterator<{ stream: Stream, info: ConnectionInfo }>
   /**
    * Takes over changed options and reads the keys again: all of it, or nothing
    * and it rejects. A function gives all options; what it leaves out is the
    * default again. Other options than keys, policy and limits need a new start.
    */
-  reload (changes?: Partial<ServeOptions> | (() => ServeOptions | Promise<ServeOptions>)): Promise<void>
-  /** Reads authorized_keys again; when that fails it rejects, and the old state stays. */
+  reloadAll (changes?: Partial<ServeOptions> | (() => ServeOptions | Promise<ServeOptions>)): Promise<void>
+  /** Another policy; what it leaves out is the default again. Rejects with `ERR_ALKNET_OPTION`, and nothing has changed. */
+  reloadForwarding (forwarding: Forwarding): Promise<void>
+  /**
+   * Serves a client that has come over a stream of any kind: a WebSocket, a
+   * channel of another session. The stream is the server's from here on. Throws
+   * `ERR_ALKNET_OPTION`, `ERR_ALKNET_CLOSED`.
+   */
+  accept (stream: Duplex, info?: {
+    /** An IP address, for `from="…"`, `maxConnectionsPerIp` and the log. */
+    remoteAddress?: string
+    remotePort?: number
+  }): void
+  /** Reads authorized_keys, CAs and revocations again; when that fails it rejects, and the old state stays. */
   reloadAuth (): Promise<void>
   /** Stops accepting, lets channels end for up to drainMs (**Default:** `0`), disconnects all. */
   close (options?: { drainMs?: number }): Promise<void>
@@ -259,9 +449,13 @@ export class Server extends EventEmitter {
   ref (): this
   unref (): this
   on (event: 'auth', listener: (info: AuthInfo) => void): this
+  on (event: 'session', listener: (session: ServerSession) => void): this
+  on (event: 'error', listener: (err: unknown, info: ConnectionInfo) => void): this
   on (event: 'connection', listener: (stream: Stream, info: ConnectionInfo) => void): this
   on (event: 'close', listener: () => void): this
   once (event: 'auth', listener: (info: AuthInfo) => void): this
+  once (event: 'session', listener: (session: ServerSession) => void): this
+  once (event: 'error', listener: (err: unknown, info: ConnectionInfo) => void): this
   once (event: 'connection', listener: (stream: Stream, info: ConnectionInfo) => void): this
   once (event: 'close', listener: () => void): this
 }
@@ -346,6 +540,93 @@ export interface Config {
   where (option: string, index?: number): string | null
 }
 
+/**
+ * What node:diagnostics_channel hears on `alknet:connect`, `alknet:auth` and
+ * `alknet:channel`: docs/api.md, "Tracing".
+ */
+export interface TraceMessage {
+  event: 'start' | 'open' | 'close' | 'error' | 'accept' | 'reject'
+  /** Of the session, in this process. */
+  id: number
+  role: 'client' | 'server'
+  transport: Transport
+  /** Since `'start'`. */
+  ms?: number
+  /** Why it was closed, or failed. */
+  code?: string
+  stage?: string
+  /** Of a channel that was refused: RFC 4254 §5.1. */
+  reason?: number
+  /** Of `alknet:auth`: which answer it is, from 1 on. */
+  attempt?: number
+  engine?: string
+  kex?: string
+  hostkey?: string
+  cipherIn?: string
+  cipherOut?: string
+}
+
+/** A listener as a control socket tells of it. */
+export interface ControlListener {
+  kind: string
+  /** Parses to the same again. */
+  spec: string
+  address: Address | { path: string }
+}
+
+export interface ClientStatus extends Partial<SessionInfo> {
+  role: 'client'
+  pid: number
+  /** alknet's. */
+  version: string
+  state: 'connecting' | 'ready' | 'closing'
+  /** When it was ready, as ISO 8601; null before. */
+  since: string | null
+  /** `'host:port'`; null for a stream without a name */
+  server: string | null
+  user: string
+  /** The server's fingerprint; null before it has shown one. */
+  hostKey: string | null
+  /** How many go through its listeners now. */
+  connections: number
+  listeners: ControlListener[]
+}
+
+export interface ServerStatus {
+  role: 'server'
+  pid: number
+  version: string
+  state: 'ready' | 'closing'
+  since: string
+  engine: string
+  /** Fingerprints. */
+  hostKeys: string[]
+  addresses: Address[]
+  /** Connected, logged in or not. */
+  clients: number
+  /** Logged in. */
+  sessions: number
+  /** Of all sessions. */
+  channels: number
+}
+
+export type ControlRequest =
+  | { op: 'status' }
+  | { op: 'list' }
+  | { op: 'add' | 'cancel', kind: 'forward' | 'remote-forward', spec: string }
+
+/**
+ * Asks the session or the server whose control socket this is. Rejects with
+ * the error that it answers, `ERR_ALKNET_LOST`, `ERR_ALKNET_PROTO`,
+ * `ERR_ALKNET_TIMEOUT` (**Default:** after 60,000 ms), or the system's code.
+ */
+export function askControl (file: string, request: { op: 'status' }, options?: { timeoutMs?: number }): Promise<ClientStatus | ServerStatus>
+export function askControl (file: string, request: { op: 'add', kind: 'forward' | 'remote-forward', spec: string }, options?: { timeoutMs?: number }): Promise<ControlListener>
+export function askControl (file: string, request: ControlRequest, options?: { timeoutMs?: number }): Promise<{ listeners: ControlListener[] }>
+
+/** The sessions and servers of this user whose control socket is at the default place. */
+export function findControls (): Promise<Array<{ path: string, status: ClientStatus | ServerStatus }>>
+
 /** Reads a configuration file. Rejects with `ERR_ALKNET_OPTION`: file, line and column. */
 export function readConfig (file: string, about?: { command?: 'serve' | 'connect', profile?: string }): Promise<Config>
 
@@ -353,8 +634,10 @@ export function readConfig (file: string, about?: { command?: 'serve' | 'connect
 export function checkServe (options: ServeOptions, what?: { hostKeys?: boolean }): Promise<{
   /** What would be in effect, as TOML without secrets. */
   config: string
-  /** Lines of authorized_keys that grant nothing. */
+  /** Lines of keys and CAs that grant nothing. */
   problems: { source: string, line: number, message: string }[]
+  /** The CAs that are trusted. */
+  authorities: { source: string, line: number, type: string, fingerprint: string }[]
 }>
 
 /** Checks all that `openSession()` would, and reads the keys, but connects to nobody. */
@@ -390,6 +673,58 @@ export function generateKey (type?: 'ed25519' | 'ecdsa' | 'rsa', options?: {
   signal?: AbortSignal
 }): Promise<GeneratedKey>
 
+/** A critical option or an extension of a certificate; `null`: without a value. */
+export interface CertificateOption {
+  name: string
+  value: string | null
+}
+
+export interface SignOptions {
+  /** The public key to certify: a path, or the bytes of its one line. */
+  key: PathOrBytes
+  /** **Default:** `'user'`. */
+  kind?: 'user' | 'host'
+  /** What logs, rules and revocation lists call it. */
+  keyId: string
+  /** The users or hosts it is for: an array or `'a,b'`. A host's may be patterns with `*` and `?`. */
+  principals: string | string[]
+  /** A number for revocation lists, 0 to 2^64 - 1. **Default:** `0n`: none. */
+  serial?: bigint | number | string
+  /** How long from now on, `'52w'`, or `'from:to'`. Not together with the next two. */
+  valid?: string
+  /** `'always'`, `'YYYYMMDD[HHMM[SS]][Z]'`, or `'+1h'` or `'-5m'` from now. **Default:** `'always'`. */
+  validFrom?: string | Date
+  /** The same; `'forever'`. **Default:** `'forever'`. */
+  validTo?: string | Date
+  /** As `ssh-keygen -O` takes them: `'clear'`, `'no-pty'`, `'source-address=10.0.0.0/8'`, `'extension:scopes@alknet=a,b'`. */
+  options?: string | string[]
+  /** Of the CA's key. */
+  passphrase?: Passphrase
+  signal?: AbortSignal
+}
+
+export interface SignedCertificate {
+  /** The line of a `-cert.pub` file. */
+  certificate: string
+  /** `'ssh-ed25519-cert-v01@openssh.com'` */
+  type: string
+  kind: 'user' | 'host'
+  /** Of the certified key. */
+  fingerprint: string
+  caFingerprint: string
+  keyId: string
+  serial: bigint
+  principals: string[]
+  /** Seconds since 1970. */
+  validAfter: bigint
+  validBefore: bigint
+  critical: CertificateOption[]
+  extensions: CertificateOption[]
+}
+
+/** Signs a key as a CA. */
+export function signCertificate (caKey: PathOrBytes, options: SignOptions): Promise<SignedCertificate>
+
 /** `'SHA256:…'` of a public key: its line, or its bytes as on the wire. */
 export function fingerprint (key: string | Uint8Array): string
 
@@ -397,10 +732,147 @@ export function fingerprint (key: string | Uint8Array): string
 export function parsePublicKey (line: string): PublicKey
 
 /** Reads an authorized_keys file. Lines that grant nothing are in `problems`. */
-export function parseAuthorizedKeys (input: string | Uint8Array): {
+export function parseAuthorizedKeys (input: string | Uint8Array, options?: { certAuthority?: boolean }): {
   entries: AuthorizedKey[]
   problems: { line: number, message: string }[]
 }
+
+/** What a queue does when it is full: docs/events.md. */
+export type QueuePolicy = 'block' | 'drop-oldest' | 'disconnect'
+
+/** Topics and their payloads: `{ 'orders.new': Order }`. */
+export type Payloads = Record<string, any>
+
+export interface TopicEvent<P = any, T extends string = string> {
+  /** The topic. */
+  readonly type: T
+  readonly id: string
+  readonly payload: P
+}
+
+/** What is dispatched: `id` is `''` and `payload` null when they are left out. */
+export interface EventToSend<P = any, T extends string = string> {
+  type: T
+  id?: string
+  payload?: P
+}
+
+export type TopicListener<E> = ((event: E) => void) | { handleEvent (event: E): void }
+
+export interface SubscribeOptions {
+  /** **Default:** `'block'`. */
+  policy?: QueuePolicy
+  /** **Default:** that of the target or hub. */
+  maxQueue?: number
+  maxQueueBytes?: number
+  /** Ends it; it throws `ERR_ALKNET_CANCELED`. */
+  signal?: AbortSignal
+}
+
+/** The events of a topic. `return()`, or `break`, unsubscribes. */
+export interface TopicSubscription<E> extends AsyncIterableIterator<E> {
+  readonly topic: string
+  /** Resolves when the other end has confirmed it; rejects with `ERR_ALKNET_AUTH`, `ERR_ALKNET_LIMIT`, … */
+  readonly ready: Promise<void>
+  /** Events that the policy has dropped. */
+  readonly dropped: number
+  return (value?: any): Promise<IteratorResult<E>>
+  throw (err?: any): Promise<IteratorResult<E>>
+  [Symbol.asyncDispose] (): Promise<void>
+}
+
+/** Limits of event targets and hubs. */
+export interface EventOptions {
+  /** **Default:** `'block'` for a target, `'disconnect'` for the queues of a hub. */
+  policy?: QueuePolicy
+  /** Events in a queue, 1 to 10000. **Default:** `1024`. */
+  maxQueue?: number
+  /** Bytes in a queue. **Default:** 4 MiB. */
+  maxQueueBytes?: number
+  /** How long a full queue may stand still while somebody waits. **Default:** `30`. */
+  blockTimeout?: Seconds
+  /** Bytes of an event, 16384 to 2^26. **Default:** 1 MiB. */
+  maxFrame?: number
+  /** Levels of brackets, 2 to 1000. **Default:** `64`. */
+  maxDepth?: number
+  /** Characters of a topic, 1 to 1024. **Default:** `255`. */
+  maxTopic?: number
+  /** Topics of a client, 1 to 65536. **Default:** `256`. */
+  maxSubscriptions?: number
+}
+
+export interface EventTargetOptions extends EventOptions {
+  /** Required without `reattach`. */
+  stream?: Duplex
+  /** Outlives its streams: `attach()` gives it another. **Default:** `false`. */
+  reattach?: boolean
+}
+
+/** What targets and hubs have in common. */
+export interface EventBus<M extends object, X = {}> {
+  addEventListener<T extends keyof M & string> (topic: T, listener: TopicListener<TopicEvent<M[T], T> & X>, options?: { once?: boolean, signal?: AbortSignal }): void
+  addEventListener (topic: string, listener: TopicListener<TopicEvent & X>, options?: { once?: boolean, signal?: AbortSignal }): void
+  removeEventListener (topic: string, listener: TopicListener<any>): void
+  subscribe<T extends keyof M & string> (topic: T, options?: SubscribeOptions): TopicSubscription<TopicEvent<M[T], T> & X>
+  subscribe (topic: string, options?: SubscribeOptions): TopicSubscription<TopicEvent & X>
+  /** Lets what is queued leave, for 2 s at most. */
+  close (): Promise<void>
+  /** Resolves when it is over; never rejects. */
+  readonly closed: Promise<void>
+  [Symbol.asyncDispose] (): Promise<void>
+}
+
+/** One end of a stream of events. */
+export interface AlknetEventTarget<M extends object = Payloads> extends EventBus<M> {
+  /** Resolves when the event has its place in the queue. Nobody has to look at it. */
+  dispatchEvent<T extends keyof M & string> (event: EventToSend<M[T], T> | CustomEvent<M[T]>, options?: { signal?: AbortSignal }): Promise<void>
+  /** Goes on with another stream. */
+  attach (stream: Duplex): void
+  readonly isAttached: boolean
+  /** Events that the policy has dropped on their way out. */
+  readonly dropped: number
+  /** Why it ended; null when it was closed, here or at the other end. */
+  readonly error: AlknetError | null
+}
+
+/** A question to `authorize`. */
+export interface TopicRequest {
+  identity: Identity | null
+  action: 'publish' | 'subscribe'
+  /** A pattern, when action is `'subscribe'`. */
+  topic: string
+  /** As given to `accept()` or `onConnection`. */
+  info?: ConnectionInfo
+}
+
+export interface EventHubOptions extends EventOptions {
+  /** Only `true` allows it. **Default:** `authorizeByScopes`. */
+  authorize?: (request: TopicRequest) => boolean | Promise<boolean>
+  /** **Default:** `10`. */
+  authorizeTimeout?: Seconds
+  /** **Default:** `'alknet-control:0'`. */
+  destination?: string
+  /** **Default:** `1024`. */
+  maxClients?: number
+}
+
+/** The middle of a star: passes events on between its clients. */
+export interface EventHub<M extends object = Payloads> extends EventBus<M, { readonly identity: Identity | null }> {
+  dispatchEvent<T extends keyof M & string> (event: EventToSend<M[T], T> | CustomEvent<M[T]>): Promise<void>
+  /** Takes a client in. */
+  accept (stream: Duplex, info?: { identity?: Identity | null }): void
+  /** How many it has. */
+  readonly clients: number
+}
+
+/** Events over a stream. Throws `ERR_ALKNET_OPTION`. */
+export function createEventTarget<M extends object = Payloads> (options: EventTargetOptions): AlknetEventTarget<M>
+
+/** A hub for the clients of a server; with null, `accept()` takes them in. Throws `ERR_ALKNET_OPTION`. */
+export function createEventHub<M extends object = Payloads> (server: Server | null, options?: EventHubOptions): EventHub<M>
+
+/** Whether the scopes `topics:publish:…` and `topics:subscribe:…` of an identity allow it. */
+export function authorizeByScopes (request: Pick<TopicRequest, 'identity' | 'action' | 'topic'>): boolean
 
 export const versions: {
   readonly alknet: string

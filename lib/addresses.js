@@ -93,6 +93,19 @@ function sameAddress (a, b) {
 }
 
 /**
+ * Whether listening at one place leaves no room for the other. A place is
+ * { address, port } or { path }.
+ */
+function overlaps (a, b) {
+  if (a.path !== undefined || b.path !== undefined) return a.path === b.path
+  if (a.port !== b.port) return false
+  const [x, y] = [addressBytes(a.address), addressBytes(b.address)]
+  if (x === null || y === null || x.length !== y.length) return false
+  const isAll = (bytes) => bytes.every((byte) => byte === 0)
+  return isAll(x) || isAll(y) || x.every((byte, i) => byte === y[i])
+}
+
+/**
  * '10.0.0.0/8', 'fd00::/8' or a plain address => { bytes, bits }, or null. With
  * a zone it is null: a network has none.
  */
@@ -224,6 +237,7 @@ module.exports = {
   cidrInside,
   formatHostPort,
   isHost,
+  overlaps,
   parseCidr,
   parseHostPort,
   parsePort,

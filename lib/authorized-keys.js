@@ -10,6 +10,7 @@
  */
 
 const { addressBytes, cidrHas, isHost, parseCidr, parsePort, printable } = require('./addresses')
+const { parseScopes } = require('./identity')
 
 const MAX_FILE = 16 * 1024 * 1024
 const MAX_LINE = 64 * 1024
@@ -76,24 +77,46 @@ function parsePermitListen (value) {
   return parsePermit('permitlisten', value.includes(':') ? value : `*:${value}`)
 }
 
-/** 'YYYYMMDD[HHMM[SS]][Z]' => milliseconds; without Z in local time. */
+/**
+ * 'YYYYMMDD[HHMM[SS]][Z]' => milliseconds; without Z in local time. UTC may
+ * stand for Z, as sshd takes it.
+ */
 function parseExpiry (value) {
-  const match = /^(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?(Z?)$/.exec(value)
+  const match = /^(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?(Z|UTC)?$/i.exec(value)
   if (match === null) bad(`expiry-time="${printable(value)}" is not YYYYMMDD[HHMM[SS]][Z]`)
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map((s) => Number(s ?? 0))
   const utc = new Date(Date.UTC(year, month - 1, day, hour, minute, second))
   const isReal = utc.getUTCMonth() === month - 1 && utc.getUTCDate() === day &&
     utc.getUTCHours() === hour && utc.getUTCMinutes() === minute && utc.getUTCSeconds() === second
   if (!isReal) bad(`expiry-time="${printable(value)}" is not a date`)
-  return match[7] === 'Z'
-    ? utc.getTime()
-    : new Date(year, month - 1, day, hour, minute, second).getTime()
+  return match[7] === undefined
+    ? new Date(year, month - 1, day, hour, minute, second).getTime()
+    : utc.getTime()
 }
 
+// sshd compares elements with the spaces around them: what was meant without
+// would mean something else there.
 function parseList (name, value) {
-  const list = value.split(',').map((s) => s.trim())
+  const list = value.split(',')
   if (list.some((s) => s === '')) bad(`${name} has an empty element`)
+  if (list.some((s) => s !== s.trim())) bad(`${name} has a space before or after an element`)
   return list
+}
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** The names of a certificate are UTF-8, and only the same bytes are the same. */
+function parsePrincipals (value) {
+  try {
+    return parseList('principals', UTF8.decode(Buffer.from(value, 'latin1')))
+  } catch (err) {
+    return bad(err instanceof BadLine ? err.message : 'principals is not UTF-8')
+  }
+}
+
+function parseScopesOption (value) {
+  const list = value === '' ? 'an empty list' : parseScopes(value)
+  return typeof list === 'string' ? bad(`scopes: ${list}`) : list
 }
 
 /** 'from': patterns for addresses: wildcards, networks, ! in front. */
@@ -114,8 +137,8 @@ const WITH_VALUE = {
   permitlisten: (e, v) => { (e.permitListen ??= []).push(parsePermitListen(v)) },
   from: (e, v) => { e.from = e.from === null ? parseFrom(v) : bad('from stands there twice') },
   'expiry-time': (e, v) => { e.expires = Math.min(e.expires, parseExpiry(v)) },
-  principals: (e, v) => { e.principals = parseList('principals', v) },
-  scopes: (e, v) => { e.scopes.push(...parseList('scopes', v)) }
+  principals: (e, v) => { e.principals = e.principals === null ? parsePrincipals(v) : bad('principals stands there twice') },
+  scopes: (e, v) => { e.scopes.push(...parseScopesOption(v)) }
 }
 const WITHOUT_VALUE = {
   restrict: (e) => { e.forwarding = false },
@@ -150,7 +173,7 @@ function decodeBlob (type, base64) {
   return blob
 }
 
-function parseLine (text) {
+function parseLine (text, isAuthority) {
   const entry = {
     type: '',
     blob: null,
@@ -160,7 +183,7 @@ function parseLine (text) {
     permitListen: null,
     from: null,
     expires: Infinity,
-    certAuthority: false,
+    certAuthority: isAuthority,
     principals: null,
     scopes: []
   }
@@ -176,6 +199,7 @@ function parseLine (text) {
   const [base64, ...comment] = rest.slice(end).trim().split(/[ \t]+/)
   entry.blob = decodeBlob(entry.type, base64)
   entry.comment = comment.join(' ')
+  if (entry.principals !== null && !entry.certAuthority) bad('principals is for the keys of a cert-authority')
   return entry
 }
 
@@ -189,22 +213,25 @@ function checkText (line) {
  * Parses a file. Gives { entries, problems }: entries in file order, each with
  * its `line` from 1; problems as [{ line, message }].
  * @param {string|Uint8Array} input
+ * @param {object} [options]
+ * @param {boolean} [options.certAuthority=false] each key is that of a CA, as if
+ *   cert-authority stood in its line
  */
-function parseAuthorizedKeys (input) {
+function parseAuthorizedKeys (input, { certAuthority = false } = {}) {
   const entries = []
   const problems = []
   // latin1 keeps bytes apart: an option's text is compared, never shown raw.
-  let text = typeof input === 'string' ? input : Buffer.from(input).toString('latin1')
+  let text = Buffer.from(input).toString('latin1')
   if (text.length > MAX_FILE) {
     return { entries, problems: [{ line: 0, message: `the file is longer than ${MAX_FILE} bytes` }] }
   }
-  text = text.replace(/^(\ufeff|\u00ef\u00bb\u00bf)/, '')
+  text = text.replace(/^\u00ef\u00bb\u00bf/, '')
   text.split('\n').forEach((raw, index) => {
     const line = raw.replace(/\r$/, '').replace(/^[ \t]+/, '')
     if (line === '' || line.startsWith('#')) return
     try {
       checkText(line)
-      entries.push({ ...parseLine(line), line: index + 1 })
+      entries.push({ ...parseLine(line, certAuthority), line: index + 1 })
     } catch (err) {
       if (!(err instanceof BadLine)) throw err
       problems.push({ line: index + 1, message: err.message })
@@ -241,6 +268,7 @@ function wildcard (pattern, text) {
 }
 
 function fromAllows (patterns, address) {
+  if (address === '') return false // not known: no pattern, and no ! in front of one, can be asked
   const bytes = addressBytes(address)
   const has = (one) => one.cidr !== null
     ? bytes !== null && cidrHas(one.cidr, bytes)
@@ -249,9 +277,11 @@ function fromAllows (patterns, address) {
   return patterns.some((one) => !one.negated && has(one))
 }
 
-/** Why entry does not let address in at the time now (ms), or null. */
+/**
+ * Why entry does not let address in at the time now (ms), or null. A CA's entry
+ * lets nobody in by itself: for it, this is one of the questions.
+ */
 function refuseEntry (entry, address, now) {
-  if (entry.certAuthority) return 'unknown_key'
   if (now >= entry.expires) return 'key_expired'
   if (entry.from !== null && !fromAllows(entry.from, address)) return 'from_mismatch'
   return null

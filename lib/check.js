@@ -12,7 +12,7 @@ const { loadAuthorizer } = require('./authorizer')
 const { canonicalHost, parseHostPort } = require('./addresses')
 const { formatConfig } = require('./config')
 const { createIdentity } = require('./identity')
-const { loadPrivateKey } = require('./keys')
+const { loadCredentials, loadHostKeys } = require('./credentials')
 const { Lookups } = require('./lookups')
 const { clientOptions, serverOptions } = require('./options')
 const { Policy } = require('./policy')
@@ -24,18 +24,18 @@ const RESERVED = /^alknet-/
  * nowhere.
  * @param {object} raw options of serve()
  * @param {{ hostKeys?: boolean }} [what] false: leave the private keys alone
- * @returns {Promise<{ config: string, problems: object[] }>} what would be in
- *   effect, as TOML without secrets; the lines of authorized_keys that grant
- *   nothing, as { source, line, message }
+ * @returns {Promise<{ config: string, problems: object[], authorities: object[] }>}
+ *   what would be in effect, as TOML without secrets; the lines of keys and CAs
+ *   that grant nothing, as { source, line, message }; the CAs, as { source, line,
+ *   type, fingerprint }
  */
 async function checkServe (raw, { hostKeys = true } = {}) {
   const options = serverOptions(raw)
-  const { signal, passphrase } = options
-  for (const source of hostKeys ? options.hostKey : []) {
-    await loadPrivateKey(source, { option: 'hostKey', passphrase, signal })
-  }
-  const { problems } = await loadAuthorizer(options.authorizedKeys)
-  return { config: formatConfig('serve', options), problems }
+  if (hostKeys) await loadHostKeys(options)
+  const { authorizer, problems } = await loadAuthorizer(options)
+  const authorities = authorizer.authorities().map(({ source, line, type, blob }) =>
+    ({ source, line, type, fingerprint: binding.fingerprint(blob) }))
+  return { config: formatConfig('serve', options), problems, authorities }
 }
 
 /**
@@ -46,8 +46,7 @@ async function checkServe (raw, { hostKeys = true } = {}) {
  */
 async function checkConnect (raw) {
   const options = clientOptions(raw)
-  const { signal, passphrase } = options
-  for (const source of options.identity) await loadPrivateKey(source, { option: 'identity', passphrase, signal })
+  await loadCredentials(options)
   return { config: formatConfig('connect', options) }
 }
 
@@ -64,9 +63,9 @@ function parseTarget (text) {
 }
 
 /** The line of authorized_keys for the key id, or null. */
-async function lineOf (inputs, id) {
-  const { authorizer } = await loadAuthorizer(inputs)
-  return authorizer.entries().find((entry) => !entry.certAuthority && binding.fingerprint(entry.blob) === id) ?? null
+async function lineOf (options, id) {
+  const { authorizer } = await loadAuthorizer(options)
+  return authorizer.keys().find((entry) => binding.fingerprint(entry.blob) === id) ?? null
 }
 
 function lookUp (host, lookup) {
@@ -95,7 +94,7 @@ function lookUp (host, lookup) {
 async function testPolicy (raw, { target, id, scopes = [], transport = 'tcp', lookup = dns.lookup }) {
   const options = serverOptions({ hostKey: 'none', ...raw })
   const where = parseTarget(target)
-  const line = await lineOf(options.authorizedKeys, id)
+  const line = await lineOf(options, id)
   const request = {
     ...where,
     transport,
@@ -103,13 +102,19 @@ async function testPolicy (raw, { target, id, scopes = [], transport = 'tcp', lo
     permissions: line ?? { forwarding: true, permitOpen: null, permitListen: null }
   }
   const { default: byDefault, rules, permitListen } = options.forwarding
-  const policy = new Policy({ rules, byDefault, permitListen, own: () => options.listen.filter((one) => one.port !== 0) })
+  const policy = new Policy({ rules, byDefault, permitListen, own: () => ownPlaces(options) })
   const verdicts = await judge(policy, request, lookup)
   return {
     allow: verdicts.some((one) => one.allow),
     isKnown: line !== null,
     verdicts: verdicts.map(({ rule, ...rest }) => ({ ...rest, rule: rule === null ? null : rule.text }))
   }
+}
+
+/** Those of the server's own listeners whose place is known before it runs. */
+function ownPlaces ({ listen, control }) {
+  const places = listen.filter((one) => one.port !== 0)
+  return control === true || control === 'off' ? places : [...places, { path: control }]
 }
 
 async function judge (policy, request, lookup) {

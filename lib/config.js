@@ -32,7 +32,7 @@ const RENAMED = { serve: { key: 'hostKey' }, connect: {} }
 // Their value is a path, or several: a file's own folder is where they begin.
 const PATHS = new Set([
   'serve:hostKey', 'authorizedKeys', 'certAuthority', 'revokedKeys', 'tlsCert', 'tlsKey', 'acmeCache',
-  'identity', 'knownHosts', 'tlsCa'
+  'identity', 'certificate', 'hostCertificate', 'knownHosts', 'tlsCa', 'control'
 ])
 
 const SECRETS = new Set(['socks5Auth', 'passphrase', 'proxy'])
@@ -152,7 +152,7 @@ class Config {
       if (LOG.includes(key)) this._readLog(key, value, place)
       else {
         const name = names.get(key)
-        this.options[name] = this._isPath(name) ? this._resolved(value) : value
+        this.options[name] = this._isPath(name, value) ? this._resolved(value) : value
         this._paths.set(name, place)
       }
     }
@@ -170,7 +170,8 @@ class Config {
     this._paths.set(`log.${part}`, place)
   }
 
-  _isPath (name) {
+  _isPath (name, value) {
+    if (name === 'control' && value === 'off') return false
     return PATHS.has(name) || PATHS.has(`${this._command}:${name}`)
   }
 
@@ -239,7 +240,7 @@ function formatValue (value) {
   if (typeof value === 'string') return quote(value)
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (value === null || value instanceof Uint8Array || typeof value !== 'object') return undefined
-  if (value.hostPort !== undefined) return quote(`${formatHostPort(value.bind, value.port)}:${formatHostPort(value.host, value.hostPort)}`)
+  if (value.here !== undefined) return quote(value.text) // a forward
   return quote(formatHostPort(value.address ?? value.host, value.port))
 }
 

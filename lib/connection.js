@@ -8,33 +8,47 @@
  * Whatever goes wrong on one connection ends that connection.
  */
 
+const net = require('net')
 const binding = require('./binding')
 const { canonicalHost } = require('./addresses')
+const { Arrival } = require('./incoming')
 const { Keepalive } = require('./keepalive')
 const { Login } = require('./login')
 const { Lookups } = require('./lookups')
+const { Listening } = require('./listening')
 const { nativeOptions } = require('./native-options')
 const { Outbound, PROHIBITED, SHORTAGE } = require('./outbound')
 const { Relays } = require('./relays')
-const { Stream } = require('./stream')
+const { Trace, channelOver } = require('./trace')
 
 const DIRECT_TCPIP = 0
+const FORWARDED_TCPIP = 1
+const DIRECT_STREAMLOCAL = 2
+const FORWARDED_STREAMLOCAL = 3
 const RESERVED = /^alknet-/i
 const CLOSE_MS = 2000
+const NO = { yes: false, port: 0 }
 
 /** One client. Owner of its native session. */
 class Connection {
-  /** server: of server.js. stream: open. ticket: of limits.enter(). */
+  /** server: of server.js. stream: open. peer: { address, port, transport }, address '' where there is none. ticket: of limits.enter(). */
   constructor (server, stream, peer, ticket) {
     this._session = binding.sshServer(stream, nativeOptions(server._options, {
+      listens: true,
       hostKeys: server._hostKeys,
       ...(server._options.hostKeyAlgorithms && { hostKeyAlgorithms: server._options.hostKeyAlgorithms })
     }))
     this._session.owner = this
     this._server = server
-    this._remote = { remote_addr: peer.address, remote_port: peer.port }
+    this._peer = peer
+    this._remote = peer.address === '' ? {} : { remote_addr: peer.address, remote_port: peer.port }
     this._ticket = ticket
-    this._login = new Login(server, this._remote, ticket)
+    this._login = new Login(server, this._remote, ticket, {
+      remoteAddress: peer.address, remotePort: peer.port, transport: peer.transport
+    })
+    /** What users see of it, once somebody has logged in. */
+    this.session = null
+    this._trace = new Trace('server', peer.transport)
     this._opened = process.hrtime.bigint()
     this._channels = 0 // asked for, joined or handed out, until both sides are closed
     this._keepalive = null
@@ -43,10 +57,17 @@ class Connection {
     this._isDraining = false
     this._closeTimer = null
     this._relays = new Relays(() => this.channelGone())
+    this._arrivals = {
+      accept: (channel) => { if (this._isClosing) channel.close(); else this._session.accept(channel) },
+      refuse: (channel, reason, text) => this.turnAway(channel, reason, text),
+      opened: (stream) => stream.once('close', () => this.channelGone()),
+      gone: () => this.channelGone()
+    }
     this.lookups = new Lookups(server._options.maxLookups)
+    this._listening = new Listening(this, server._places)
     this.closed = new Promise((resolve) => { this._resolveClosed = resolve })
     this._grace = setTimeout(onGrace, server._options.loginGrace * 1000, this)
-    server._log.info('connection opened', { ...this._remote, transport: 'tcp' })
+    server._log.info('connection opened', { ...this._remote, transport: peer.transport })
   }
 
   get policy () {
@@ -55,37 +76,87 @@ class Connection {
 
   /** A question to the policy. target: { host, port } or { path }. */
   request (target) {
-    return { identity: this._login.identity, permissions: this._login.permissions, transport: 'tcp', ...target }
+    return { identity: this._login.identity, permissions: this._login.permissions, transport: this._peer.transport, ...target }
   }
 
   get connectMs () {
     return this._server._options.connectTimeout * 1000
   }
 
+  // ---- for listening.js
+
+  get log () {
+    return this._server._log
+  }
+
+  get remote () {
+    return this._remote
+  }
+
+  get identity () {
+    return this._login.identity
+  }
+
+  get maxRemoteForwards () {
+    return this._server._options.maxRemoteForwards
+  }
+
+  decideListen (target) {
+    return this.policy.decideListen(this.request(target))
+  }
+
   // ---- login
 
   onauth (user, algorithm, blob, proven) {
     if (this._isClosing) return
-    const { admit, reason } = this._login.answer(user, algorithm, blob, proven)
-    this._session.admit(admit)
-    if (reason !== null) this.close(reason)
+    this._login.ask(user, algorithm, blob, proven, ({ admit, reason }) => {
+      if (this._isClosing) return
+      this._session.admit(admit)
+      if (proven || !admit) this._trace.auth(admit)
+      if (reason !== null) this.close(reason)
+    })
   }
 
   onready () {
     clearTimeout(this._grace)
     if (this._isClosing) return
+    this._trace.ready(this._session)
     this._keepalive = new Keepalive(this._session, this._server._options, () => this.close('keepalive'))
-    this._server.emit('auth', { ...this._info(), destination: undefined })
+    this.session = this._server._enterSession(this)
+    this._server.emit('auth', this.who())
+    this._server.emit('session', this.session)
   }
 
-  _info () {
+  /** Who is at the other end. */
+  who () {
     return {
       identity: this._login.identity,
       user: this._login.user,
-      remoteAddress: this._remote.remote_addr,
-      remotePort: this._remote.remote_port,
-      transport: 'tcp'
+      remoteAddress: this._peer.address,
+      remotePort: this._peer.port,
+      transport: this._peer.transport
     }
+  }
+
+  get channels () {
+    return this._channels
+  }
+
+  // ---- listening for the client
+
+  onlisten (request, isLocal, host, port) {
+    this._answer(request, this._login.permissions === null
+      ? NO
+      : this._listening.listen(isLocal ? { path: host } : { host, port }))
+  }
+
+  onunlisten (request, isLocal, host, port) {
+    this._answer(request, this._listening.unlisten(isLocal ? { path: host } : { host, port }))
+  }
+
+  async _answer (request, answer) {
+    const { yes, port } = await answer
+    this._session.answer(request, yes, port)
   }
 
   // ---- channels
@@ -93,13 +164,68 @@ class Connection {
   onchannel (channel, type, host, port) {
     if (this._isClosing) return channel.close()
     this._channels++
+    this._trace.channel(channel)
     const { maxChannels } = this._server._options
     if (this._channels > maxChannels) return this.turnAway(channel, SHORTAGE, 'too many channels (maxChannels)')
-    if (type !== DIRECT_TCPIP || this._login.permissions === null) return this.turnAway(channel, PROHIBITED, 'not served here')
+    if (this._login.permissions === null) return this.turnAway(channel, PROHIBITED, 'not served here')
+    if (type === DIRECT_STREAMLOCAL) return this._outbound(channel, { path: host })
+    if (type !== DIRECT_TCPIP) return this.turnAway(channel, PROHIBITED, 'not served here')
     // The one spelling: no other may become a look-up of a reserved name.
     const name = canonicalHost(host) ?? host
     if (RESERVED.test(name)) return this._reserved(channel, name.toLowerCase(), port)
-    new Outbound(this, channel, host, port).start()
+    // Nor may the other form of a reserved name with letters of other scripts: xn--alknet-….
+    if (RESERVED.test(host)) return this.turnAway(channel, PROHIBITED, 'nobody serves this here')
+    this._outbound(channel, { host, port })
+  }
+
+  _outbound (channel, target) {
+    const go = () => new Outbound(this, channel, target).start()
+    if (this._server._options.authorize === undefined || this._isRefused(target)) go()
+    else this._ask(channel, target, go)
+  }
+
+  // What the policy refuses nobody is asked about: Outbound says why.
+  _isRefused ({ host, port, path }) {
+    if (path !== undefined) return !this.policy.decidePath(this.request({ path })).allow
+    const name = canonicalHost(host)
+    if (name === null) return true
+    const request = this.request({ host: name, port })
+    return this.policy.preview(request) !== null || (net.isIP(name) !== 0 && this.policy.decide(request, [name]).refusal !== null)
+  }
+
+  /** Goes on when authorize() says true. Owner of the channel until then. */
+  _ask (channel, target, go) {
+    const request = { kind: 'channel', ...this.who(), ...target }
+    let question = null
+    channel.owner = {
+      onclose: (err) => {
+        question?.cancel()
+        channelOver(channel, err, true)
+        this.channelGone()
+      }
+    }
+    question = this._server._authorize.ask(this._server._options, request, (answer, why) => {
+      channel.owner = null
+      if (answer === true && !this._isClosing) go()
+      else this.turnAway(channel, why === 'authorize_busy' ? SHORTAGE : PROHIBITED, 'not authorized')
+    })
+  }
+
+  /** Somebody has connected to what the server listens on for the client. */
+  openForwarded (stream, { host, port, path }) {
+    const peer = path === undefined ? stream.peer() : { address: '', port: 0 }
+    if (this._isClosing || peer === null || this._channels >= this._server._options.maxChannels) return stream.close()
+    let channel
+    try {
+      channel = path === undefined
+        ? this._session.open(FORWARDED_TCPIP, host, port, peer.address, peer.port)
+        : this._session.open(FORWARDED_STREAMLOCAL, path, 0, '', 0)
+    } catch {
+      return stream.close() // the session is at its end
+    }
+    this._channels++
+    this._trace.channel(channel)
+    this._relays.joinOpening(stream, channel, this.connectMs)
   }
 
   // Never a look-up and never a connection, whatever stands in /etc/hosts.
@@ -107,16 +233,10 @@ class Connection {
     const server = this._server
     const verdict = this.policy.decideReserved(this.request({ host, port }))
     if (!verdict.allow) return this.turnAway(channel, PROHIBITED, verdict.text)
-    if (!server._hasHandler()) return this.turnAway(channel, PROHIBITED, 'nobody serves this here')
-    channel.owner = {
-      onopen: () => {
-        const stream = new Stream(channel)
-        stream.once('close', () => this.channelGone())
-        server._handle(stream, { ...this._info(), destination: `${host}:${port}` })
-      },
-      onclose: () => this.channelGone()
-    }
-    this._session.accept(channel)
+    if (!server._serves(host)) return this.turnAway(channel, PROHIBITED, 'nobody serves this here')
+    const take = () => server._take(host, new Arrival(channel, { ...this.who(), destination: `${host}:${port}` }, this._arrivals))
+    if (server._options.authorize === undefined) take()
+    else this._ask(channel, { host, port }, take)
   }
 
   /** Confirms the channel and joins it with its target. */
@@ -133,6 +253,7 @@ class Connection {
   turnAway (channel, reason, text) {
     if (this._isClosing) channel.close()
     else this._session.refuse(channel, reason, text)
+    channelOver(channel, { code: 'ERR_ALKNET_CHANNEL', reason }, true)
     this.channelGone()
   }
 
@@ -147,13 +268,24 @@ class Connection {
   /** Closes as soon as no channel is left. */
   drain () {
     this._isDraining = true
+    this._listening.close()
     if (this._channels === 0) this.close()
+  }
+
+  /** Lets channels end for up to ms, and closes. */
+  async end (ms, reason) {
+    if (ms > 0) {
+      this.drain()
+      await within(ms, this.closed)
+    }
+    this.close(reason)
   }
 
   close (reason) {
     if (this._isClosing) return
     this._isClosing = true
     this._reason = reason
+    this._listening.close()
     this._closeTimer = setTimeout(() => this._over(), CLOSE_MS)
     this._session.close()
   }
@@ -169,15 +301,25 @@ class Connection {
     clearTimeout(this._grace)
     clearTimeout(this._closeTimer)
     this._keepalive?.close()
+    this._listening.close()
     this.lookups.close()
+    this._login.close()
     this._server._left(this, this._ticket)
+    this._trace.over(this._reason === undefined ? null : { code: this._reason })
     const ms = Number((process.hrtime.bigint() - this._opened) / 1000000n)
     this._server._log.info('connection closed', {
-      ...this._remote, transport: 'tcp', duration: ms / 1000, reason: this._reason
+      ...this._remote, transport: this._peer.transport, duration: ms / 1000, reason: this._reason
     })
     this._resolveClosed()
     this._resolveClosed = null
   }
+}
+
+/** Resolves with promise, or after ms. */
+function within (ms, promise) {
+  let timer
+  const late = new Promise((resolve) => { timer = setTimeout(resolve, ms) })
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
 
 function onGrace (connection) {

@@ -2,25 +2,34 @@
 
 /**
  * A local forward (ssh's -L): each connection that is accepted becomes a
- * channel. The bytes go from socket to channel in C; this runs once a
+ * channel. The bytes go from socket to channel in C; this runs twice a
  * connection.
  */
 
-const { Listener } = require('./listener')
+const { Listener, listen } = require('./listener')
+const { listenUnix } = require('./unix-socket')
 
 class ForwardListener extends Listener {
-  /** session: lib/session.js. spec: of parseForward(). */
-  constructor (session, spec, log) {
-    super('forward', spec.bind, spec.port, log)
+  /** session: lib/session.js. spec: of parseForward(). handle: of openForward(). */
+  constructor (session, spec, handle, log) {
+    super('forward', spec.text, handle, log)
     this._session = session
-    this._spec = spec
+    this._there = spec.there
   }
 
   onstream (stream) {
-    const channel = this._session._open(this._spec.host, this._spec.hostPort)
-    if (channel === null) stream.close()
-    else this._session._relays.join(stream, channel)
+    this._session._join(stream, this._there)
   }
 }
 
-module.exports = { ForwardListener }
+/**
+ * Listens where the forward begins.
+ * @returns {Promise<ForwardListener>}
+ */
+async function openForward (session, spec, log) {
+  const { host, port, path } = spec.here
+  const handle = path === undefined ? listen(host, port) : await listenUnix(path)
+  return new ForwardListener(session, spec, handle, log)
+}
+
+module.exports = { openForward }

@@ -16,7 +16,7 @@ const MAX_SCOPES = 256
 const MAX_SCOPE = 255
 
 // No spaces, commas or quotes: a scope stands in lists, rules and log lines.
-const SCOPE = /^[A-Za-z0-9._:/@+*-]+$/
+const SCOPE = /^[A-Za-z0-9._:/@+*>-]+$/
 
 /**
  * 'a,b' => ['a', 'b'], each once; or a string that says what is wrong. Empty
@@ -27,7 +27,7 @@ function parseScopes (text) {
   const list = text.split(',')
   if (list.length > MAX_SCOPES) return `more than ${MAX_SCOPES} scopes`
   for (const one of list) {
-    if (one.length > MAX_SCOPE || !SCOPE.test(one)) return 'a scope is empty, too long, or has other characters than A-Z a-z 0-9 . _ : / @ + * -'
+    if (one.length > MAX_SCOPE || !SCOPE.test(one)) return 'a scope is empty, too long, or has other characters than A-Z a-z 0-9 . _ : / @ + * > -'
   }
   return [...new Set(list)]
 }

@@ -7,11 +7,16 @@ const binding = require('./binding')
 const { AlknetError } = require('./errors')
 const { checkConnect, checkServe, testPolicy } = require('./check')
 const { readConfig } = require('./config')
+const { createEventHub } = require('./events/hub')
+const { authorizeByScopes } = require('./events/permissions')
+const { createEventTarget } = require('./events/target')
+const { askControl, findControls } = require('./control-ask')
 const { clientOptions, connectOptions } = require('./options')
 const { fingerprint, generateKey, parsePublicKey } = require('./keys')
 const { parseAuthorizedKeys } = require('./authorized-keys')
 const { Session, startSession } = require('./session')
 const { Server, startServer } = require('./server')
+const { signCertificate } = require('./signing')
 const { Stream } = require('./stream')
 
 /**
@@ -32,7 +37,7 @@ async function connect (options) {
   const { destination, signal } = checked
   const session = await startSession(checked)
   try {
-    const stream = await session.open(destination.host, destination.port, { signal })
+    const stream = await session.open(destination, { signal })
     stream.session = session
     stream.once('close', () => session.close())
     return stream
@@ -55,9 +60,14 @@ module.exports = {
   Server,
   Session,
   Stream,
+  askControl,
+  authorizeByScopes,
   checkConnect,
   checkServe,
   connect,
+  createEventHub,
+  createEventTarget,
+  findControls,
   fingerprint,
   generateKey,
   openSession,
@@ -65,6 +75,7 @@ module.exports = {
   parsePublicKey,
   readConfig,
   serve,
+  signCertificate,
   testPolicy,
   versions: Object.freeze({
     alknet: version,

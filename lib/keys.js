@@ -64,6 +64,91 @@ async function loadPrivateKey (source, { option, passphrase, signal }) {
   }
 }
 
+const CERTIFICATE = /^([A-Za-z0-9@.-]+)[ \t]+([A-Za-z0-9+/]+={0,2})(?:[ \t][^\r\n]*)?$/
+
+/** The blob of a certificate of one line, 'type base64 comment'. Throws. */
+function certificateBlob (text, name) {
+  const lines = text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'))
+  const match = lines.length === 1 ? CERTIFICATE.exec(lines[0]) : null
+  const blob = match === null ? null : Buffer.from(match[2], 'base64')
+  if (blob === null || blob.length < 4 || !binding.isCertificate(blob)) {
+    throw fail('KEY', 'key', `${name} is not a certificate of one line (type base64 comment); ssh-keygen -s makes them`)
+  }
+  return { type: match[1], blob }
+}
+
+/**
+ * Loads a certificate.
+ * @param {string|Uint8Array} source a path or the file's bytes
+ * @param {object} options
+ * @param {string} options.option what to call the source in messages
+ * @param {'user'|'host'} options.kind what it has to be for
+ * @returns {Promise<object>} of binding.readCertificate(), and { name, blob }
+ */
+async function loadCertificate (source, { option, kind }) {
+  const { data, name } = await readInput(source, option, MAX_KEY_FILE)
+  const { type, blob } = certificateBlob(data.toString('latin1'), name)
+  let certificate
+  try {
+    certificate = binding.readCertificate(blob)
+  } catch (err) {
+    throw fail('KEY', 'key', `${name}: ${err.message}`, { cause: err })
+  }
+  if (certificate.type !== type) {
+    throw fail('KEY', 'key', `${name}: the certificate is of type ${certificate.type}, not what the line names`)
+  }
+  if (certificate.kind !== kind) {
+    throw fail('KEY', 'key', `${name} is a ${certificate.kind} certificate, and a ${kind} certificate is wanted here`)
+  }
+  return { ...certificate, name, blob }
+}
+
+/** The certificate that lies beside a private key, or null: ssh's name for it. */
+async function certificateBeside (path, kind) {
+  try {
+    return await loadCertificate(`${path}-cert.pub`, { kind })
+  } catch (err) {
+    if (err.code === 'ENOENT') return null
+    throw err
+  }
+}
+
+/**
+ * Loads private keys, each with its certificates: the one that lies beside it
+ * (PATH-cert.pub), and those of `certificates` that are for it.
+ * @param {Array} sources of private keys
+ * @param {object} options
+ * @param {string} options.option, options.certificateOption what to call the
+ *   sources in messages
+ * @param {Array} options.certificates sources of certificates; each has to be
+ *   for one of the keys
+ * @param {'user'|'host'} options.kind of the certificates
+ * @param {string|Function} [options.passphrase]
+ * @param {AbortSignal} [options.signal]
+ * @returns {Promise<Array>} { key: the addon's Key, certificates: [of loadCertificate()] }
+ */
+async function loadKeys (sources, { option, certificateOption, certificates, kind, passphrase, signal }) {
+  const out = []
+  // One after the other: a passphrase prompt is for one key.
+  for (const source of sources) {
+    const key = await loadPrivateKey(source, { option, passphrase, signal })
+    const beside = typeof source === 'string' ? await certificateBeside(source, kind) : null
+    if (beside !== null && !beside.key.equals(key.blob())) {
+      throw fail('KEY', 'key', `${beside.name} is for another key (${beside.fingerprint}) than ${source}`)
+    }
+    out.push({ key, certificates: beside === null ? [] : [beside] })
+  }
+  for (const source of certificates) {
+    const certificate = await loadCertificate(source, { option: certificateOption, kind })
+    const owner = out.find(({ key }) => certificate.key.equals(key.blob()))
+    if (owner === undefined) {
+      throw fail('KEY', 'key', `${certificate.name} is for none of the keys given: ${certificate.fingerprint}`)
+    }
+    if (!owner.certificates.some(({ blob }) => blob.equals(certificate.blob))) owner.certificates.push(certificate)
+  }
+  return out
+}
+
 const TYPES = ['ed25519', 'ecdsa', 'rsa']
 
 /**
@@ -118,4 +203,4 @@ function fingerprint (key) {
   return typeof key === 'string' ? parsePublicKey(key).fingerprint : binding.fingerprint(key)
 }
 
-module.exports = { fingerprint, generateKey, loadPrivateKey, parsePublicKey }
+module.exports = { fingerprint, generateKey, loadKeys, loadPrivateKey, parsePublicKey }

@@ -3,68 +3,114 @@
 /**
  * Is this the server's key? Pins and known_hosts files (spec §3, principle 6).
  * There is no default that trusts an unknown key.
+ *
+ * A certificate is the key that it certifies, with somebody who vouches for it:
+ *
+ *   the key or its CA is @revoked for the host    never
+ *   there are pins                                they decide, about the key
+ *   the CA is a @cert-authority for the host,
+ *   and the certificate is valid for it now       trusted
+ *   the key itself stands there                   trusted
+ *   the CA is one, the certificate is not valid   never
+ *   else                                          as a plain key that is new
+ *
+ * So an unknown CA does no harm, and is never taken for a new one: acceptNew
+ * writes down the key. ssh does the same but for the last line but one, where
+ * it, too, takes the key for new.
  */
 
 const fs = require('fs/promises')
 const path = require('path')
 const binding = require('./binding')
-const { AlknetError, fail, systemError, systemText } = require('./errors')
-const { formatHostPort } = require('./addresses')
+const { AlknetError, systemError, systemText } = require('./errors')
 const { readInput } = require('./files')
 const { ALGORITHMS } = require('./options')
+const refusals = require('./host-key-refusals')
 
 const MAX_FILE = 16 * 1024 * 1024
 
 // The types of keys that a server may be asked for. A file may name others, of
 // newer and older programs, and a library that is given one refuses the list.
-const TYPES = new Set(ALGORITHMS.hostKeyAlgorithms.map((name) => name.startsWith('rsa-sha2-') ? 'ssh-rsa' : name))
+const CERTIFICATES = ALGORITHMS.hostKeyAlgorithms.filter((name) => name.includes('-cert-'))
+const TYPES = new Set(ALGORITHMS.hostKeyAlgorithms.filter((name) => !CERTIFICATES.includes(name))
+  .map((name) => name.startsWith('rsa-sha2-') ? 'ssh-rsa' : name))
 
 // When several files speak, the strongest word counts.
 const RANK = { revoked: 4, trusted: 3, changed: 2, other: 1, unknown: 0 }
 
 class KnownHosts {
   /**
-   * files: [{ name, text, writable }]; pins: fingerprints; accept: take an
-   * unknown key and write it down into the first file.
+   * files: [{ name, text, writable }]; pins: fingerprints; acceptNew: take an
+   * unknown key and write it down into the first file; certificates: whether
+   * the SSH engine knows host certificates.
    */
-  constructor ({ files, pins, acceptNew }) {
+  constructor ({ files, pins, acceptNew, certificates = false }) {
     this._files = files
     this._pins = pins
     this._acceptNew = acceptNew
+    this._certificates = certificates
   }
 
-  /** The key types that stand there for the host, to ask the server for. */
+  /**
+   * The types of keys to ask the server for first: those that stand there for
+   * the host; before them certificates, when a CA does. Pins are about keys.
+   */
   types (host, port) {
-    const found = this._files.flatMap((file) => binding.hostsMatch(file.text, host, port, null).types.split(','))
-    return [...new Set(found)].filter((type) => TYPES.has(type))
+    const typesIn = (look) => this._files.flatMap((file) => look(file.text, host, port, null).types.split(','))
+    const plain = [...new Set(typesIn(binding.hostsMatch))].filter((type) => TYPES.has(type))
+    const hasAuthority = this._certificates && this._pins.length === 0 &&
+      typesIn(binding.hostsAuthority).some((type) => type !== '')
+    return hasAuthority ? [...CERTIFICATES, ...plain] : plain
   }
 
-  _match (host, port, blob) {
+  /** What the files say of a key; look: hostsMatch, or hostsAuthority of a CA's. */
+  _match (look, host, port, blob) {
     let best = { verdict: 'unknown', line: 0, file: null }
     for (const file of this._files) {
-      const { verdict, line } = binding.hostsMatch(file.text, host, port, blob)
+      const { verdict, line } = look(file.text, host, port, blob)
       if (RANK[verdict] > RANK[best.verdict]) best = { verdict, line, file }
     }
     return best
   }
 
+  /** All that there is to say about what came: what the refusals speak of. */
+  _see (host, port, blob) {
+    const certificate = readCertificate(host, port, blob)
+    const key = certificate === null ? blob : certificate.key
+    const authority = certificate === null ? null : this._match(binding.hostsAuthority, host, port, certificate.ca)
+    // Only a CA that may vouch for the host has its certificates looked at.
+    const problem = authority?.verdict === 'trusted'
+      ? binding.checkCertificate(blob, 'host', host, Math.floor(Date.now() / 1000))
+      : null
+    return {
+      host, port, blob: key, received: binding.fingerprint(key), certificate, authority, problem, ...this._match(binding.hostsMatch, host, port, key)
+    }
+  }
+
   /**
-   * Resolves when the key is trusted, rejects with ERR_ALKNET_HOSTKEY and
-   * advice when it is not.
+   * Resolves when the key, or its certificate, is trusted: with a sentence for
+   * the log where something is wrong nevertheless, else with null. Rejects with
+   * ERR_ALKNET_HOSTKEY and advice when it is not.
    */
   async verify (host, port, blob) {
-    const match = this._match(host, port, blob)
-    const seen = { host, port, blob, received: binding.fingerprint(blob), ...match }
-    if (match.verdict === 'revoked') throw match.line === 0 ? unreadable(seen) : revoked(seen)
-    if (this._pins.length > 0) {
-      if (this._pins.includes(seen.received)) return
-      throw notPinned(seen, this._pins)
+    const seen = this._see(host, port, blob)
+    const { verdict, authority, problem } = seen
+    if (verdict === 'revoked') throw seen.line === 0 ? refusals.unreadable(seen, seen.file) : refusals.revoked(seen)
+    if (authority?.verdict === 'revoked') {
+      throw authority.line === 0 ? refusals.unreadable(seen, authority.file) : refusals.revokedAuthority(seen)
     }
-    if (match.verdict === 'trusted') return
-    if (match.verdict === 'changed') throw changed(seen)
-    if (match.verdict === 'other') throw otherType(seen)
-    if (!this._acceptNew) throw unknown(seen, this._files)
-    await this._store(host, port, blob)
+    if (this._pins.length > 0) {
+      if (this._pins.includes(seen.received)) return null
+      throw refusals.notPinned(seen, this._pins)
+    }
+    if (authority?.verdict === 'trusted' && problem === null) return null
+    if (verdict === 'trusted') return problem
+    if (problem !== null) throw refusals.badCertificate(seen)
+    if (verdict === 'changed') throw refusals.changed(seen)
+    if (verdict === 'other') throw refusals.otherType(seen)
+    if (!this._acceptNew) throw refusals.unknown(seen, this._files)
+    await this._store(host, port, seen.blob)
+    return null
   }
 
   async _store (host, port, blob) {
@@ -90,73 +136,14 @@ async function appendLine (file, line) {
   }
 }
 
-/** The fingerprint that the deciding line holds, or ''. */
-function expectedOf ({ file, line }) {
-  const words = file.text.split('\n')[line - 1].trim().split(/[ \t]+/)
-  if (words[0].startsWith('@')) words.shift()
+/** What the addon reads of a certificate; null: blob is a plain key. */
+function readCertificate (host, port, blob) {
+  if (!binding.isCertificate(blob)) return null
   try {
-    return binding.fingerprint(Buffer.from(words[2], 'base64'))
-  } catch {
-    return ''
+    return binding.readCertificate(blob)
+  } catch (err) {
+    throw refusals.unreadableCertificate({ host, port }, err)
   }
-}
-
-function keyType (blob) {
-  return Buffer.from(blob).toString('latin1', 4, 4 + Math.min(64, Buffer.from(blob).readUInt32BE(0)))
-}
-
-function refusal (message, advice) {
-  return fail('HOSTKEY', 'hostkey', message, { advice })
-}
-
-function unknown ({ host, port, blob, received }, files) {
-  const target = formatHostPort(host, port)
-  const where = files.find((file) => file.writable)?.name
-  const ways = [
-    `  --host-key ${received}   (API: hostKey) trusts just this key`,
-    `  --accept-new   (API: acceptNew) trusts it now and writes it to ${where ?? 'the first known_hosts file'}`,
-    `  or add this line to ${where ?? 'a known_hosts file'}:`,
-    `  ${binding.hostsLine(host, port, false, blob).trim()}`
-  ]
-  return refusal(`the host key of ${target} is not known: ${keyType(blob)} ${received}`,
-    'Compare the fingerprint with the one at the server (there: ssh-keygen -lf <its public key>). ' +
-    `When it is the same, one of these trusts it:\n${ways.join('\n')}`)
-}
-
-function changed (seen) {
-  const place = `${seen.file.name}:${seen.line}`
-  return refusal(`THE HOST KEY OF ${formatHostPort(seen.host, seen.port)} HAS CHANGED: ` +
-    `expected ${expectedOf(seen)} (${place}), received ${seen.received}`,
-  'Somebody may be listening in, or the server has a new key. ' +
-    `Ask its operator; only when the new fingerprint is right, remove the line ${place} and connect again.`)
-}
-
-function otherType (seen) {
-  const place = `${seen.file.name}:${seen.line}`
-  return refusal(`the host key of ${formatHostPort(seen.host, seen.port)} is of a type that is not known for it: ` +
-    `expected ${expectedOf(seen)} (${place}), received ${keyType(seen.blob)} ${seen.received}`,
-  `Ask the server's operator. When the key is right, pin it with --host-key ${seen.received} (API: hostKey) ` +
-    `or replace the line ${place}.`)
-}
-
-function revoked (seen) {
-  return refusal(`the host key of ${formatHostPort(seen.host, seen.port)} is revoked ` +
-    `(${seen.file.name}:${seen.line}): ${seen.received}`,
-  'Do not connect: the key is marked as stolen or retired. Ask the server for its new key.')
-}
-
-// The addon refuses when a hash of the file could not be computed (hosts.c).
-function unreadable (seen) {
-  return refusal(`the host key of ${formatHostPort(seen.host, seen.port)} cannot be checked: ` +
-    `${seen.file.name} could not be evaluated; received ${keyType(seen.blob)} ${seen.received}`,
-  'OpenSSL could not hash the names in that file (SHA-1, as its format wants), or it is too long. ' +
-    'Until it can be read nothing is trusted.')
-}
-
-function notPinned (seen, pins) {
-  return refusal(`the host key of ${formatHostPort(seen.host, seen.port)} is not the pinned one: ` +
-    `expected ${pins.join(' or ')}, received ${keyType(seen.blob)} ${seen.received}`,
-  'Somebody may be listening in, or the server has a new key. Ask its operator before changing the pin.')
 }
 
 /** A file that does not exist knows nobody. */
@@ -172,11 +159,12 @@ async function loadFile (input) {
 }
 
 /**
- * inputs: paths and Buffers, in order; pins: 'SHA256:…' each.
+ * inputs: paths and Buffers, in order; pins: 'SHA256:…' each; the others as
+ * KnownHosts takes them.
  * @returns {Promise<KnownHosts>}
  */
-async function loadKnownHosts ({ inputs, pins, acceptNew }) {
-  return new KnownHosts({ files: await Promise.all(inputs.map(loadFile)), pins, acceptNew })
+async function loadKnownHosts ({ inputs, ...options }) {
+  return new KnownHosts({ files: await Promise.all(inputs.map(loadFile)), ...options })
 }
 
 module.exports = { KnownHosts, loadKnownHosts }

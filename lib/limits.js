@@ -25,12 +25,12 @@ class Limits {
   }
 
   /**
-   * A connection from ip asks to come in. Gives a ticket to give back with
+   * A connection from ip, '' where it has none, asks to come in. Gives a ticket to give back with
    * leave(), or a string: the limit that turns it away.
    */
   enter (ip) {
     const count = this._perIp.get(ip) ?? 0
-    if (this._maxPerIp > 0 && count >= this._maxPerIp) return 'max_connections_per_ip'
+    if (ip !== '' && this._maxPerIp > 0 && count >= this._maxPerIp) return 'max_connections_per_ip'
     if (this._dropsEarly()) return 'max_unauthenticated'
     this._perIp.set(ip, count + 1)
     this.unauthenticated++

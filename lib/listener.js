@@ -11,19 +11,20 @@ const { formatHostPort } = require('./addresses')
  * proxy or a forward.
  */
 class Listener {
-  /** kind: 'socks5' or 'forward'; open(address, port): the addon's listener. */
-  constructor (kind, address, port, log, open) {
+  /** kind: 'socks5' or 'forward'. spec: its text. handle: the addon's listener. */
+  constructor (kind, spec, handle, log) {
     this.kind = kind
+    this.spec = spec
     this._warn = rarely(log)
     this._isClosing = false
-    this._handle = listen(address, port, open)
+    this._handle = handle
     this._handle.owner = this
     this._address = this._handle.address()
     /** Resolves when it is closed. */
     this.closed = new Promise((resolve) => { this._resolveClosed = resolve })
   }
 
-  /** { address, family, port }: the real port where 0 was asked for. */
+  /** { address, family, port }, the real port where 0 was asked for; or { path }. */
   address () {
     return this._address
   }

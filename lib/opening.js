@@ -3,6 +3,7 @@
 /** A channel that the far end has not answered for yet. */
 
 const { canceled, fail } = require('./errors')
+const { channelOpen, channelOver } = require('./trace')
 
 /** An open() that waits for the far end. Owner of its channel until then. */
 class Opening {
@@ -37,6 +38,8 @@ class Opening {
   _finish (err, channel) {
     clearTimeout(this._timer)
     this._signal?.removeEventListener('abort', this._onAbort)
+    if (err) channelOver(this._channel, err, true)
+    else channelOpen(this._channel)
     this._done(err, channel)
   }
 }

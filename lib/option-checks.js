@@ -7,8 +7,9 @@
  */
 
 const net = require('net')
+const path = require('path')
 const { optionError } = require('./errors')
-const { parseHostPort, printable } = require('./addresses')
+const { isHost, parseHostPort, printable } = require('./addresses')
 
 const MAX_LIST = 1000
 
@@ -63,6 +64,35 @@ function callback (name, value) {
 
 function abortSignal (name, value) {
   if (!(value instanceof AbortSignal)) throw optionError(name, 'must be an AbortSignal')
+  return value
+}
+
+const STREAM_METHODS = ['on', 'off', 'pause', 'resume', 'write', 'end', 'destroy']
+
+/** What is wrong with a stream as a transport, or null. */
+function problemOfStream (stream) {
+  if (stream.readableObjectMode || stream.writableObjectMode) return 'is in object mode: a transport carries bytes'
+  if (stream.readableEncoding) return 'has an encoding: a transport carries bytes'
+  if (stream.errored) return 'has failed already'
+  if (stream.destroyed) return 'is destroyed already'
+  if (stream.readableEnded || stream.readable === false) return 'has ended already: nothing more comes from it'
+  if (stream.writableEnded || stream.writable === false) return 'has ended already: nothing can be written to it'
+  return null
+}
+
+/** A stream.Duplex that is to be a transport. */
+function duplex (name, value) {
+  if (value === null || typeof value !== 'object' || STREAM_METHODS.some((method) => typeof value[method] !== 'function')) {
+    throw optionError(name, 'must be a stream.Duplex')
+  }
+  const problem = problemOfStream(value)
+  if (problem !== null) throw optionError(name, problem)
+  return value
+}
+
+/** The address of somebody: an IP address. */
+function ipAddress (name, value) {
+  if (typeof value !== 'string' || net.isIP(value) === 0) throw optionError(name, 'must be an IP address')
   return value
 }
 
@@ -164,12 +194,60 @@ function socksListen (name, value) {
   return listenAddress(name, value === true ? '127.0.0.1:1080' : value)
 }
 
+// sun_path of Linux without its NUL; a longer one would not be the same file.
+const MAX_SOCKET_PATH = 107
+
+/** What session.open() reaches: what is behind it the server decides. */
+function hostName (name, value) {
+  if (typeof value !== 'string' || !isHost(value)) throw optionError(name, 'must be a host name or an address')
+  return value
+}
+
+/** The path of a Unix socket at the server. */
+function socketPath (name, value) {
+  // eslint-disable-next-line no-control-regex
+  if (typeof value !== 'string' || !/^\/[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f/]$/.test(value) || Buffer.byteLength(value) > MAX_SOCKET_PATH) {
+    throw optionError(name, `must be the absolute path of a socket, of ${MAX_SOCKET_PATH} bytes at most`)
+  }
+  return value
+}
+
+/** Where a server is asked to listen (RFC 4254 §7.1): '' is every address. */
+function remoteBind (name, value) {
+  if (value === '' || value === '*') return ''
+  if (value !== 'localhost' && (typeof value !== 'string' || net.isIP(value) === 0)) {
+    throw optionError(name, 'must be an IP address, localhost or *')
+  }
+  return value
+}
+
+/** The path of a control socket, absolute. */
+function controlPath (name, value) {
+  if (typeof value !== 'string' || value === '' || value.includes('\0')) throw optionError(name, 'must be the path of a socket')
+  const file = path.resolve(value)
+  if (Buffer.byteLength(file) > MAX_SOCKET_PATH) {
+    throw optionError(name, `"${printable(file)}" is longer than the ${MAX_SOCKET_PATH} bytes that the path of a socket may have`)
+  }
+  return file
+}
+
+/** Where a process can be asked: a path, true for the default place, or 'off'. */
+function control (name, value) {
+  if (value === false || value === 'off') return 'off'
+  return value === true ? true : controlPath(name, value)
+}
+
 module.exports = {
   abortSignal,
   callback,
+  control,
+  controlPath,
+  duplex,
   flag,
+  hostName,
   hostPort,
   integer,
+  ipAddress,
   listenAddress,
   oneOf,
   parseDuration,
@@ -177,9 +255,11 @@ module.exports = {
   passphrase,
   pathOrBytes,
   pin,
+  remoteBind,
   seconds,
   serverAddress,
   several,
+  socketPath,
   socksAuth,
   socksListen,
   text

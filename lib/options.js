@@ -9,12 +9,12 @@
 const os = require('os')
 const path = require('path')
 const { optionError } = require('./errors')
-const { printable } = require('./addresses')
-const { parseForward } = require('./forward-spec')
+const { canonicalHost, printable } = require('./addresses')
+const { formatPlace, parseForward, parseRemoteForward } = require('./forward-spec')
 const { parseListenRule, parseRule } = require('./rules')
 const { LEVELS, FORMATS } = require('./log')
 const {
-  abortSignal, callback, flag, hostPort, integer, listenAddress, oneOf, parsedBy, passphrase, pathOrBytes, pin, seconds, serverAddress, several, socksAuth, socksListen, text
+  abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, listenAddress, oneOf, parsedBy, passphrase, pathOrBytes, pin, remoteBind, seconds, serverAddress, several, socketPath, socksAuth, socksListen, text
 } = require('./option-checks')
 
 const DAY = 86400
@@ -24,7 +24,11 @@ const ALGORITHMS = {
   kex: ['mlkem768x25519-sha256', 'curve25519-sha256', 'curve25519-sha256@libssh.org', 'ecdh-sha2-nistp256'],
   ciphers: ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'chacha20-poly1305@openssh.com', 'aes256-ctr', 'aes128-ctr'],
   macs: ['hmac-sha2-256-etm@openssh.com', 'hmac-sha2-512-etm@openssh.com'],
-  hostKeyAlgorithms: ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'rsa-sha2-512', 'rsa-sha2-256']
+  hostKeyAlgorithms: [
+    'ssh-ed25519-cert-v01@openssh.com', 'ecdsa-sha2-nistp256-cert-v01@openssh.com',
+    'rsa-sha2-512-cert-v01@openssh.com', 'rsa-sha2-256-cert-v01@openssh.com',
+    'ssh-ed25519', 'ecdsa-sha2-nistp256', 'rsa-sha2-512', 'rsa-sha2-256'
+  ]
 }
 
 /** 'allow' or 'deny', in any case. */
@@ -94,10 +98,14 @@ function configFile (...parts) {
 
 // ---- the options: name => [check, default]; no default: undefined
 
+// What has come, and waits for this program to take it.
+const MAX_PENDING = [integer(1, 65536), 128]
+
 // eslint-disable-next-line no-control-regex
 const USER = text(255, /^(?!-)[^\x00-\x1f\x7f]+$/, 'a user name of 1 to 255 characters')
 
 const COMMON = {
+  control: [control, 'off'],
   transport: [oneOf(['tcp'], ['tls', 'iroh']), 'tcp'],
   passphrase: [passphrase],
   sshEngine: [oneOf(['native', 'libssh'], [])],
@@ -109,6 +117,7 @@ const COMMON = {
   rekeySeconds: [seconds(1, DAY)],
   windowMax: [integer(32 * 1024, 64 * 1024 ** 2, ' bytes')],
   maxChannels: [integer(1, 65536), 1024],
+  maxLookups: [integer(1, 65536), 64],
   keepalive: [seconds(0, DAY), 15],
   keepaliveMax: [integer(1, 1000), 3],
   connectTimeout: [seconds(1, DAY), 20],
@@ -119,7 +128,9 @@ const COMMON = {
 const CLIENT = {
   ...COMMON,
   server: [serverAddress],
+  stream: [duplex],
   identity: [several(pathOrBytes)],
+  certificate: [several(pathOrBytes, 0), []],
   user: [USER, 'alknet'],
   knownHosts: [several(pathOrBytes, 0)],
   hostKey: [several(pin), []],
@@ -130,7 +141,8 @@ const CLIENT = {
   socks5: [socksListen, null],
   socks5Auth: [socksAuth],
   socks5Open: [flag, false],
-  forward: [several(parsedBy(parseForward), 0), []]
+  forward: [several(parsedBy(parseForward), 0), []],
+  remoteForward: [several(parsedBy(parseRemoteForward), 0), []]
 }
 
 const CONNECT = {
@@ -141,32 +153,38 @@ const CONNECT = {
 const SERVER = {
   ...COMMON,
   hostKey: [several(pathOrBytes)],
+  hostCertificate: [several(pathOrBytes, 0), []],
   authorizedKeys: [several(pathOrBytes, 0), []],
-  listen: [several(listenAddress), [{ address: '0.0.0.0', port: 22 }]],
+  certAuthority: [several(pathOrBytes, 0), []],
+  revokedKeys: [several(pathOrBytes, 0), []],
+  listen: [several(listenAddress, 0), [{ address: '0.0.0.0', port: 22 }]],
   forwarding: [forwarding, forwarding('forwarding', {})],
   maxConnectionsPerIp: [integer(0, 1e6), 0],
   maxAuthAttempts: [integer(1, 1000), 10],
   maxUnauthenticated: [integer(0, 1e6), 100],
   loginGrace: [seconds(1, DAY), 30],
   maxSessions: [integer(0, 1e6), 0],
-  maxLookups: [integer(1, 65536), 64],
-  onConnection: [callback]
+  maxRemoteForwards: [integer(1, 1024), 64],
+  maxPending: MAX_PENDING,
+  onConnection: [callback],
+  authorize: [callback],
+  authorizeTimeout: [seconds(1, DAY), 10]
 }
 
 // In the specification, not built yet.
 const PLANNED_CLIENT = [
-  'peer', 'stream', 'proxy', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay',
-  'remoteForward', 'retry'
+  'peer', 'proxy', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay',
+  'retry'
 ]
 const PLANNED_SERVER = [
-  'certAuthority', 'revokedKeys', 'listeners', 'tlsCert', 'tlsKey', 'acmeDomain', 'acmeDirectory',
-  'acmeContact', 'acmeCache', 'acmeChallenge', 'stealth', 'stealthUpstream', 'proxy', 'metrics', 'authorize'
+  'listeners', 'tlsCert', 'tlsKey', 'acmeDomain', 'acmeDirectory',
+  'acmeContact', 'acmeCache', 'acmeChallenge', 'stealth', 'stealthUpstream', 'proxy', 'metrics'
 ]
 
 // What a server takes over while it runs. The rest waits for the next start.
 const RELOADABLE = [
-  'authorizedKeys', 'forwarding', 'maxConnectionsPerIp', 'maxAuthAttempts', 'maxUnauthenticated', 'loginGrace',
-  'maxSessions', 'maxLookups', 'maxChannels', 'connectTimeout', 'keepalive', 'keepaliveMax'
+  'authorizedKeys', 'certAuthority', 'revokedKeys', 'forwarding', 'maxConnectionsPerIp', 'maxAuthAttempts', 'maxUnauthenticated', 'loginGrace',
+  'maxSessions', 'maxLookups', 'maxChannels', 'maxRemoteForwards', 'connectTimeout', 'keepalive', 'keepaliveMax', 'authorize', 'authorizeTimeout'
 ]
 
 // Flags that are parts of one option.
@@ -225,8 +243,16 @@ function isLoopback (address) {
   return address === '::1' || address.startsWith('127.')
 }
 
+// Whose key it has to be does not follow from a stream.
+function checkStream ({ server, hostKey, dangerouslyAcceptAnyHostKey }) {
+  if (server !== undefined || hostKey.length > 0 || dangerouslyAcceptAnyHostKey) return
+  throw optionError('stream', 'needs to know whose host key is right: ' +
+    'set hostKey (a pin), or server, the name to look for in known_hosts')
+}
+
 function checkClient (out) {
-  if (out.server === undefined) throw optionError('server', 'is required: host[:port]')
+  if (out.stream !== undefined) checkStream(out)
+  else if (out.server === undefined) throw optionError('server', 'is required: host[:port]')
   if (out.identity === undefined) throw optionError('identity', 'is required: a private key (alknet keygen makes one)')
   out.knownHosts ??= [configFile('.config', 'alknet', 'known_hosts'), configFile('.ssh', 'known_hosts')]
   if (out.acceptNew && typeof out.knownHosts[0] !== 'string') {
@@ -261,7 +287,7 @@ function serverOptions (options) {
   return out
 }
 
-/** Options of session.socks5() and session.forward(), and their signal. */
+/** Options of session.socks5() and session.forwardLocal(), and their signal. */
 function socks5Options (options) {
   const names = ['socks5', 'socks5Auth', 'socks5Open', 'signal']
   const table = Object.fromEntries(names.map((name) => [name, CLIENT[name]]))
@@ -274,8 +300,64 @@ function forwardSpec (value) {
   return parsedBy(parseForward)('forward', value)
 }
 
+const ACCEPT = {
+  remoteAddress: [ipAddress, ''],
+  remotePort: [integer(0, 65535), 0]
+}
+
+/** The arguments of server.accept(). */
+function acceptOptions (stream, info) {
+  return { stream: duplex('stream', stream), ...validate(ACCEPT, [], info) }
+}
+
+/** The spec of session.forwardRemote(). */
+function remoteForwardSpec (value) {
+  return parsedBy(parseRemoteForward)('remoteForward', value)
+}
+
+/** { signal } of a call. */
+function signalOption (options = {}) {
+  return validate({ signal: [abortSignal] }, [], options)
+}
+
+const TARGET = { host: [hostName], port: [integer(0, 65535)], path: [socketPath] }
+
+/** One of two: { host, port } or { path }. */
+function either ({ host, port, path }, needsHost) {
+  if (path === undefined) {
+    if (needsHost && host === undefined) throw optionError('host', 'is required: a host name or an address; or path')
+    if (port === undefined) throw optionError('port', 'is required')
+    return { host, port }
+  }
+  if (host !== undefined || port !== undefined) throw optionError('path', 'makes no sense together with host or port')
+  return { path }
+}
+
+/** The target of session.open(). */
+function openTarget (target) {
+  return either(validate(TARGET, [], target), true)
+}
+
+const PLACE = { ...TARGET, host: [remoteBind] }
+
+/** The arguments of session.listen(), as remote-forward.js wants them. */
+function listenPlace (place, options = {}) {
+  const here = either(validate(PLACE, [], place), false)
+  if (here.path === undefined) here.host ??= 'localhost'
+  const { maxPending, signal } = validate({ maxPending: MAX_PENDING, signal: [abortSignal] }, [], options)
+  return { here, there: null, text: formatPlace(here), maxPending, signal }
+}
+
+/** The name and the function of server.handle(). */
+function handlerName (name, fn) {
+  const canonical = typeof name === 'string' ? canonicalHost(name) : null
+  if (canonical === null || !/^alknet-./.test(canonical)) throw optionError('name', 'must be a name that begins with alknet-')
+  if (typeof fn !== 'function') throw optionError('handler', 'must be a function')
+  return canonical
+}
+
 // What a file or a flag cannot hold.
-const IN_CODE_ONLY = ['passphrase', 'signal', 'log', 'onConnection', 'authorize', 'stream', 'dangerouslyAcceptAnyHostKey', 'forwarding']
+const IN_CODE_ONLY = ['passphrase', 'signal', 'log', 'onConnection', 'authorize', 'authorizeTimeout', 'maxPending', 'stream', 'dangerouslyAcceptAnyHostKey', 'forwarding']
 
 /** The names of a client's or a server's options that a file may hold. */
 function namesForFiles (command) {
@@ -286,11 +368,18 @@ function namesForFiles (command) {
 module.exports = {
   ALGORITHMS,
   RELOADABLE,
+  acceptOptions,
   clientOptions,
   closest,
   connectOptions,
   forwardSpec,
+  handlerName,
+  listenPlace,
   namesForFiles,
+  openTarget,
+  remoteForwardSpec,
   serverOptions,
-  socks5Options
+  signalOption,
+  socks5Options,
+  validate
 }

@@ -1,59 +1,81 @@
 'use strict'
 
 /**
- * A client's wish to reach a target, on the server: allowed? where is it?
+ * A wish of the far end to reach a target from here: allowed? where is it?
  * allowed there? connected? then the channel is confirmed and both are joined.
  * One small object a connection; it runs a few times and is gone.
  *
  *   identity -> look-up -> each address against the policy
  *     -> one address: connect, accept and relay are one call of the addon
- *     -> several: dial, then accept and relay
+ *     -> several, or a Unix socket: dial, then accept and relay
  *     -> or refuse with the reason
  *
- * The client may give up at any step (onclose of the channel).
+ * The far end may give up at any step (onclose of the channel).
+ *
+ * A way is whose wishes they are (connection.js on a server, remote-forward.js
+ * on a client):
+ *   policy request(target) lookups connectMs
+ *   join(channel, stream) turnAway(channel, reason, text) channelGone()
  */
 
 const binding = require('./binding')
 const { systemText } = require('./errors')
 const { canonicalHost } = require('./addresses')
 const { Dial } = require('./dial')
+const { channelOver } = require('./trace')
 
 const PROHIBITED = 1
 const CONNECT_FAILED = 2
 const SHORTAGE = 4
 
+/**
+ * The addresses of host that may be connected to. done(refusal, addresses) is
+ * called once, now or later; refusal: { reason, text } or null. host: of
+ * canonicalHost().
+ */
+function findAddresses (way, host, port, done) {
+  const { policy } = way // in force now; a reload is for later channels
+  if (host === null || port === 0) return done({ reason: CONNECT_FAILED, text: 'not a target' })
+  const verdict = policy.preview(way.request({ host, port }))
+  if (verdict !== null) return done({ reason: PROHIBITED, text: verdict.text })
+  const asked = way.lookups.resolve(host, (err, addresses) => {
+    if (err !== null || addresses.length === 0) return done({ reason: CONNECT_FAILED, text: 'name not found' })
+    const decision = policy.decide(way.request({ host, port }), addresses)
+    if (decision.refusal !== null) done({ reason: PROHIBITED, text: decision.refusal })
+    else done(null, decision.addresses)
+  })
+  if (!asked) done({ reason: SHORTAGE, text: 'too many look-ups (maxLookups)' })
+}
+
 class Outbound {
-  /** connection: of connection.js. channel: its owner until it is joined. */
-  constructor (connection, channel, host, port) {
-    this._connection = connection
+  /** channel: its owner until it is joined. target: { host, port } or { path }. */
+  constructor (way, channel, target) {
+    this._way = way
     this._channel = channel
-    this._host = canonicalHost(host)
-    this._port = port
-    this._policy = connection.policy // in force now; a reload is for later channels
+    this._target = target
     this._dial = null
     channel.owner = this
   }
 
   start () {
-    if (this._host === null || this._port === 0) return this._refuse(CONNECT_FAILED, 'not a target')
-    const verdict = this._policy.preview(this._connection.request({ host: this._host, port: this._port }))
-    if (verdict !== null) return this._refuse(PROHIBITED, verdict.text)
-    const asked = this._connection.lookups.resolve(this._host, (err, addresses) => this._resolved(err, addresses))
-    if (!asked) this._refuse(SHORTAGE, 'too many look-ups (maxLookups)')
+    const { host, port, path } = this._target
+    if (path !== undefined) return this._startPath(path)
+    findAddresses(this._way, canonicalHost(host), port, (refusal, addresses) => {
+      if (this._channel === null) return
+      if (refusal !== null) return this._refuse(refusal.reason, refusal.text)
+      if (addresses.length === 1) this._channel.connect(addresses[0], port, this._way.connectMs)
+      else this._startDial(binding.connectTcp, addresses, port)
+    })
   }
 
-  _resolved (err, addresses) {
-    if (this._channel === null) return
-    if (err !== null) return this._refuse(CONNECT_FAILED, 'name not found')
-    if (addresses.length === 0) return this._refuse(CONNECT_FAILED, 'name not found')
-    const decision = this._policy.decide(this._connection.request({ host: this._host, port: this._port }), addresses)
-    if (decision.refusal !== null) return this._refuse(PROHIBITED, decision.refusal)
-    if (decision.addresses.length === 1) {
-      this._channel.connect(decision.addresses[0], this._port, this._connection.connectMs)
-    } else {
-      this._dial = new Dial(binding.connectTcp, decision.addresses, this._port, this._connection.connectMs,
-        (failure, stream) => this._dialed(failure, stream))
-    }
+  _startPath (path) {
+    const verdict = this._way.policy.decidePath(this._way.request({ path }))
+    if (!verdict.allow) return this._refuse(PROHIBITED, verdict.text)
+    this._startDial(binding.connectUnix, [path], 0)
+  }
+
+  _startDial (connect, addresses, port) {
+    this._dial = new Dial(connect, addresses, port, this._way.connectMs, (err, stream) => this._dialed(err, stream))
   }
 
   /** The only address could not be connected to. */
@@ -66,23 +88,24 @@ class Outbound {
     if (err) return this._refuse(CONNECT_FAILED, systemText(err))
     const channel = this._channel
     this._channel = null
-    this._connection.join(channel, stream)
+    this._way.join(channel, stream)
   }
 
   _refuse (reason, text) {
     const channel = this._channel
     this._channel = null
     channel.owner = null
-    this._connection.turnAway(channel, reason, text)
+    this._way.turnAway(channel, reason, text)
   }
 
-  /** The client has gone, or its session; or all that was relayed has. */
-  onclose () {
+  /** The far end has gone, or its session; or all that was relayed has. */
+  onclose (err) {
     if (this._channel === null) return
+    channelOver(this._channel, err, false)
     this._channel = null
     if (this._dial !== null) this._dial.close()
-    this._connection.channelGone()
+    this._way.channelGone()
   }
 }
 
-module.exports = { Outbound, PROHIBITED, SHORTAGE }
+module.exports = { CONNECT_FAILED, Outbound, PROHIBITED, SHORTAGE, findAddresses }

@@ -14,16 +14,18 @@
  * what it names; whether the target is then allowed, the rules still say.
  *
  * Pure but for the look at this machine's own addresses, and that only when a
- * port is one of the server's own.
+ * port is one of the server's own; and at a path that a rule allows, for whether
+ * it is another name of a socket of the server's own.
  *
  * A request is { identity, permissions, transport, host, port }, or a path in
  * the place of host and port.
  */
 
+const fs = require('fs')
 const net = require('net')
 const os = require('os')
 const {
-  SETS, addressBytes, cidrHas, cidrInside, sameAddress, setHas, zoneOf
+  SETS, addressBytes, cidrHas, cidrInside, overlaps, sameAddress, setHas, zoneOf
 } = require('./addresses')
 const {
   concerns, hasPort, isPlainPath, matchesAddress, matchesName, matchesPath, parseListenRule
@@ -90,6 +92,16 @@ function isThisMachine (bytes) {
   })
 }
 
+/** Through links, too. What cannot be looked at cannot be connected to either. */
+function isSameFile (a, b) {
+  try {
+    const [x, y] = [a, b].map((path) => fs.statSync(path, { bigint: true }))
+    return x.dev === y.dev && x.ino === y.ino
+  } catch {
+    return false
+  }
+}
+
 const exactly = (bytes) => ({ bytes, bits: bytes.length * 8 })
 
 class Policy {
@@ -140,8 +152,10 @@ class Policy {
     if (!permissions.forwarding) return deny('key', TEXTS.forwarding)
     if (permissions.permitOpen !== null) return deny('key', TEXTS.permitopen)
     if (!isPlainPath(path)) return deny('default', TEXTS.path)
-    if (this._own().some((own) => own.path === path) && !this._namesPath(request)) return deny('built-in', TEXTS.own)
-    return this._firstMatch(request, (rule) => matchesPath(rule, path)) ?? deny('default', TEXTS.path)
+    const own = this._namesPath(request) ? [] : this._own().filter((one) => one.path !== undefined)
+    if (own.some((one) => one.path === path)) return deny('built-in', TEXTS.own)
+    const verdict = this._firstMatch(request, (rule) => matchesPath(rule, path)) ?? deny('default', TEXTS.path)
+    return verdict.allow && own.some((one) => isSameFile(one.path, path)) ? deny('built-in', TEXTS.own) : verdict
   }
 
   /**
@@ -164,6 +178,7 @@ class Policy {
     if (!permissions.forwarding) return { ...deny('key', TEXTS.forwarding), addresses: [] }
     if (!keyMayListen(permissions, request)) return { ...deny('key', TEXTS.permitlisten), addresses: [] }
     const wanted = request.path === undefined ? listenAddresses(request.host) : [request.path]
+    if (wanted.some((one) => this._isOwnPlace(request, one))) return { ...deny('built-in', TEXTS.own), addresses: [] }
     const verdicts = wanted.map((one) => this._judgeListen(request, one))
     const addresses = wanted.filter((_, i) => verdicts[i].allow)
     const verdict = verdicts.find((one) => one.allow) ?? deny('default', TEXTS.listen)
@@ -242,8 +257,15 @@ class Policy {
     })
   }
 
+  /** Whether the server itself listens there: nobody takes that from it. */
+  _isOwnPlace ({ path, port }, one) {
+    const place = path === undefined ? { address: one, port } : { path }
+    return port !== 0 && this._own().some((own) => overlaps(own, place))
+  }
+
   _judgeListen (request, one) {
     const bytes = request.path === undefined ? addressBytes(one) : null
+    if (bytes !== null && zoneOf(one) !== '' && !setHas('link-local', bytes)) return deny('built-in', TEXTS.zone)
     const at = this.permitListen.findIndex((rule) => concerns(rule, request) && (bytes === null
       ? isPlainPath(one) && matchesPath(rule, one)
       : permitsPort(rule, request.port) && matchesAddress(rule, bytes)))

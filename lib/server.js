@@ -9,14 +9,22 @@
 const { EventEmitter } = require('events')
 const net = require('net')
 const { isDeepStrictEqual } = require('util')
+const { Authorize } = require('./authorize')
 const { Connection } = require('./connection')
-const { canceled, optionError, AlknetError } = require('./errors')
+const { serverAnswers } = require('./control-answers')
+const { openControl } = require('./control-socket')
+const { DuplexTransport } = require('./duplex')
+const { canceled, fail, optionError, AlknetError } = require('./errors')
 const { createLogger, NO_LOG } = require('./log')
-const { RELOADABLE, serverOptions } = require('./options')
-const { loadPrivateKey } = require('./keys')
+const { Backlog } = require('./incoming')
+const { RELOADABLE, acceptOptions, handlerName, serverOptions } = require('./options')
+const { loadHostKeys } = require('./credentials')
 const { loadAuthorizer } = require('./authorizer')
 const { Limits } = require('./limits')
+const { Places } = require('./listening')
+const { PROHIBITED } = require('./outbound')
 const { Policy } = require('./policy')
+const { ServerSession } = require('./server-session')
 const { listen, rarely } = require('./listener')
 
 /** An IPv4 client of a dual-stack listener is logged as IPv4: one form each. */
@@ -28,9 +36,10 @@ function plainAddress (address) {
 /**
  * A server. Made by serve().
  *
- * Events: `'auth'` (info): somebody has logged in. `'connection'` (stream,
- * info): a channel to a reserved destination (`alknet-…`). `'close'`: all is
- * closed.
+ * Events: `'auth'` (info): somebody has logged in. `'session'` (ServerSession):
+ * the same, to be closed. `'connection'` (stream, info): a channel to a reserved
+ * destination (`alknet-…`). `'error'` (err, info): a handler of handle() has
+ * failed; nobody has to listen. `'close'`: all is closed.
  */
 class Server extends EventEmitter {
   /** options: of serverOptions(). */
@@ -42,12 +51,21 @@ class Server extends EventEmitter {
     this._warn = rarely(this._log)
     this._authorizer = null
     this._limits = new Limits(options)
+    this._authorize = new Authorize(this._warn)
+    this._handlers = new Map() // of handle()
+    this._backlog = new Backlog(options.maxPending) // for loops
+    this._loops = 0
+    this._lastSession = 0
     this._connections = new Set()
+    this._places = new Places() // what clients have us listen on
     this._listeners = []
     this._addresses = []
     this._open = 0
+    this._control = null
+    this._since = new Date()
+    this._isClosing = false
     this._policy = this._policyOf(options)
-    this._raw = null // options as they were given: what reload() changes
+    this._raw = null // options as they were given: what reloadAll() changes
     this._reloading = Promise.resolve()
     /** Resolves when everything is closed; never rejects. */
     this.closed = new Promise((resolve) => { this._resolveClosed = resolve })
@@ -65,6 +83,36 @@ class Server extends EventEmitter {
     return this._connections.size
   }
 
+  /** Those who are logged in. */
+  sessions () {
+    return [...this._connections].flatMap(({ session }) => session ?? [])
+  }
+
+  /**
+   * Serves a reserved name: before onConnection, 'connection' and loops.
+   * @param {string} name 'alknet-…', with any port
+   * @param {Function} fn (stream, info); what it throws, or rejects with, ends
+   *   that stream and is an 'error' event, where somebody listens for it
+   * @returns {Function} undoes it; also Symbol.dispose
+   */
+  handle (name, fn) {
+    const canonical = handlerName(name, fn)
+    if (this._isClosing) throw fail('CLOSED', 'session', 'the server is closed')
+    if (this._handlers.has(canonical)) throw optionError('name', `${canonical} has a handler`)
+    this._handlers.set(canonical, fn)
+    const remove = () => { if (this._handlers.get(canonical) === fn) this._handlers.delete(canonical) }
+    return Object.assign(remove, { [Symbol.dispose]: remove })
+  }
+
+  /** for await (const { stream, info } of server): what no handler takes. */
+  [Symbol.asyncIterator] () {
+    this._loops++
+    return this._backlog.iterate(() => {
+      this._loops--
+      if (this._loops === 0) this._backlog.drop()
+    })
+  }
+
   /**
    * Reads the keys again and takes over changed options: all of it, or, when
    * anything is wrong, nothing. What needs a new start is named in the log.
@@ -72,26 +120,54 @@ class Server extends EventEmitter {
    *   a function that gives all of them, or a promise of that: what it leaves
    *   out is the default again
    */
-  async reload (changes = {}) {
-    const before = this._reloading
-    const done = before.then(() => this._reload(changes))
+  reloadAll (changes = {}) {
+    return this._inTurn('', () => this._reload(changes))
+  }
+
+  /**
+   * Another policy from now on, for what is asked for from now on.
+   * @param {object} forwarding as in serve(): what it leaves out is the default
+   */
+  reloadForwarding (forwarding) {
+    return this._inTurn('forwarding ', () => {
+      if (forwarding === undefined) throw optionError('forwarding', 'is required')
+      const raw = { ...this._raw, forwarding }
+      this._options = { ...this._options, forwarding: serverOptions(raw).forwarding }
+      this._raw = raw
+      this._policy = this._policyOf(this._options)
+    })
+  }
+
+  /**
+   * Reads authorized_keys, CAs and revocations again. When that fails, the old
+   * state stays.
+   */
+  reloadAuth () {
+    return this._inTurn('authorized_keys ', () => this._loadAuth())
+  }
+
+  // One after another: what was read first is not taken over last.
+  _inTurn (what, reload) {
+    const done = this._reloading.then(async () => {
+      try {
+        if (this._isClosing) throw fail('CLOSED', 'session', 'the server is closed')
+        await reload()
+      } catch (err) {
+        this._log.error(`${what}not reloaded`, { error: err.code, problem: err.message })
+        throw err
+      }
+      this._log.info(`${what}reloaded`, {})
+    })
     this._reloading = done.catch(() => {})
     return done
   }
 
   async _reload (changes) {
-    try {
-      const raw = typeof changes === 'function'
-        ? { ...onlyInCode(this._raw), ...await changes() }
-        : { ...this._raw, ...changes }
-      const options = serverOptions(raw)
-      const auth = await loadAuthorizer(options.authorizedKeys)
-      this._takeOver(raw, options, auth)
-    } catch (err) {
-      this._log.error('not reloaded', { error: err.code, problem: err.message })
-      throw err
-    }
-    this._log.info('reloaded', {})
+    const raw = typeof changes === 'function'
+      ? { ...onlyInCode(this._raw), ...await changes() }
+      : { ...this._raw, ...changes }
+    const options = serverOptions(raw)
+    this._takeOver(raw, options, await loadAuthorizer(options))
   }
 
   // One step: nothing in here waits.
@@ -115,19 +191,23 @@ class Server extends EventEmitter {
       rules: forwarding.rules,
       byDefault: forwarding.default,
       permitListen: forwarding.permitListen,
-      own: () => this._addresses
+      own: () => [...this._addresses, ...this._control === null ? [] : [{ path: this._control.path }]]
     })
   }
 
-  /** Reads authorized_keys again. When that fails, the old state stays. */
-  async reloadAuth () {
-    try {
-      await this._loadAuth()
-    } catch (err) {
-      this._log.error('authorized_keys not reloaded', { error: err.code, problem: err.message })
-      throw err
-    }
-    this._log.info('authorized_keys reloaded', {})
+  /**
+   * Serves a client that has come over a stream of somebody else's: a WebSocket,
+   * a channel of another session. The stream is the server's from here on, and
+   * is destroyed when the client is gone.
+   * @param {import('stream').Duplex} stream
+   * @param {{ remoteAddress?: string, remotePort?: number }} [info] who that is,
+   *   for from="…", the limits and the log
+   */
+  accept (stream, info = {}) {
+    const { remoteAddress, remotePort } = acceptOptions(stream, info)
+    if (this._isClosing) throw fail('CLOSED', 'session', 'the server is closed')
+    const transport = new DuplexTransport(stream)
+    this._enter(transport.take(), { address: plainAddress(remoteAddress), port: remotePort, transport: 'stream' })
   }
 
   /**
@@ -136,15 +216,15 @@ class Server extends EventEmitter {
    * @returns {Promise<void>} closed
    */
   async close ({ drainMs = 0 } = {}) {
+    this._isClosing = true
     for (const listener of this._listeners) listener.close()
     this._listeners = []
-    const all = () => Promise.all([...this._connections].map((one) => one.closed))
-    if (drainMs > 0) {
-      for (const connection of this._connections) connection.drain()
-      await within(drainMs, all())
-    }
-    for (const connection of this._connections) connection.close('server_closed')
-    await all()
+    this._backlog.close()
+    await Promise.all([...this._connections].map(async (connection) => {
+      await connection.end(drainMs, 'server_closed')
+      return connection.closed
+    }))
+    this._control?.close()
     this._checkClosed()
     return this.closed
   }
@@ -164,7 +244,7 @@ class Server extends EventEmitter {
   }
 
   async _loadAuth () {
-    this._useAuth(await loadAuthorizer(this._options.authorizedKeys))
+    this._useAuth(await loadAuthorizer(this._options))
   }
 
   _useAuth ({ authorizer, problems }) {
@@ -172,7 +252,15 @@ class Server extends EventEmitter {
       this._log.warn('authorized_keys line ignored', { source, line, problem: message })
     }
     this._authorizer = authorizer
-    if (authorizer.isEmpty) this._log.warn('nobody can log in: no usable line in authorized_keys', {})
+    if (authorizer.isEmpty) this._log.warn('nobody can log in: no usable line in authorized_keys, and no CA', {})
+  }
+
+  // Before there is a client who could ask for its path.
+  async _openControl () {
+    this._control = await openControl(this._options.control, 'serve', serverAnswers(this), this._log)
+    if (this._control === null) return
+    this._open++
+    this._control.closed.then(() => this.onclose())
   }
 
   _listen () {
@@ -194,13 +282,43 @@ class Server extends EventEmitter {
 
   // ---- for its connections
 
-  _hasHandler () {
+  /** Whether anybody takes channels to name. */
+  _serves (name) {
+    return this._handlers.has(name) || this._isHeard() || this._loops > 0
+  }
+
+  _isHeard () {
     return this._options.onConnection !== undefined || this.listenerCount('connection') > 0
   }
 
-  _handle (stream, info) {
+  /** Gives a channel to name to whoever is first. arrival: of incoming.js. */
+  _take (name, arrival) {
+    const handler = this._handlers.get(name)
+    if (handler !== undefined) arrival.take((stream, info) => stream !== null && this._run(handler, stream, info))
+    else if (this._isHeard()) arrival.take((stream, info) => stream !== null && this._tell(stream, info))
+    else if (this._loops > 0) this._backlog.add(arrival)
+    else arrival.refuse(PROHIBITED, 'nobody serves this here')
+  }
+
+  _tell (stream, info) {
     if (this._options.onConnection !== undefined) this._options.onConnection(stream, info)
-    else this.emit('connection', stream, info)
+    else if (!this.emit('connection', stream, info)) stream.destroy()
+  }
+
+  async _run (handler, stream, info) {
+    try {
+      await handler(stream, info)
+    } catch (err) {
+      stream.destroy(err instanceof Error ? err : undefined)
+      this._log.error('handler failed', { error: err?.code ?? err?.name })
+      if (this.listenerCount('error') > 0) this.emit('error', err, info)
+      else process.emitWarning(`a handler of a server has failed: ${err?.stack ?? err}`, 'AlknetWarning')
+    }
+  }
+
+  /** Somebody has logged in. */
+  _enterSession (connection) {
+    return new ServerSession(connection, ++this._lastSession)
   }
 
   /** A client is gone. */
@@ -221,12 +339,15 @@ class Server extends EventEmitter {
   onstream (stream) {
     const peer = stream.peer()
     if (peer === null) return stream.close()
-    peer.address = plainAddress(peer.address)
+    this._enter(stream, { address: plainAddress(peer.address), port: peer.port, transport: 'tcp' })
+  }
+
+  /** A client comes in, or is turned away. stream: of the addon, open. */
+  _enter (stream, peer) {
     const ticket = this._limits.enter(peer.address)
     if (typeof ticket === 'string') {
-      this._log.info('connection rejected', {
-        remote_addr: peer.address, remote_port: peer.port, transport: 'tcp', reason: ticket
-      })
+      const remote = peer.address === '' ? {} : { remote_addr: peer.address, remote_port: peer.port }
+      this._log.info('connection rejected', { ...remote, transport: peer.transport, reason: ticket })
       return stream.close()
     }
     try {
@@ -249,30 +370,22 @@ class Server extends EventEmitter {
 }
 
 // No file has them, so that no file can leave them out.
-function onlyInCode ({ passphrase, signal, onConnection, log }) {
-  return { passphrase, signal, onConnection, log }
-}
-
-/** Resolves with promise, or after ms. */
-function within (ms, promise) {
-  let timer
-  const late = new Promise((resolve) => { timer = setTimeout(resolve, ms) })
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+function onlyInCode ({ passphrase, signal, onConnection, authorize, authorizeTimeout, maxPending, log }) {
+  return { passphrase, signal, onConnection, authorize, authorizeTimeout, maxPending, log }
 }
 
 /** raw: options as the user gave them. */
 async function startServer (raw) {
   const options = serverOptions(raw)
-  const { signal, passphrase } = options
+  const { signal } = options
   if (signal?.aborted) throw canceled('listen', signal.reason)
-  const hostKeys = []
-  for (const source of options.hostKey) {
-    hostKeys.push(await loadPrivateKey(source, { option: 'hostKey', passphrase, signal }))
-  }
-  const server = new Server(options, hostKeys)
+  const { keys, problems } = await loadHostKeys(options)
+  const server = new Server(options, keys)
+  for (const { source, message } of problems) server._log.warn('host certificate of no use', { source, problem: message })
   server._raw = raw
   try {
     await server._loadAuth()
+    await server._openControl()
     if (signal?.aborted) throw canceled('listen', signal.reason)
     server._listen()
   } catch (err) {

@@ -7,9 +7,10 @@
  */
 
 const binding = require('./binding')
-const { isHost } = require('./addresses')
-const { Listener } = require('./listener')
+const { formatHostPort, isHost } = require('./addresses')
+const { Listener, listen } = require('./listener')
 const { REPLY, replyCode } = require('./socks-reply')
+const { channelOver } = require('./trace')
 
 // For a client's request, and to take a refusal.
 const HANDSHAKE_MS = 10_000
@@ -37,11 +38,13 @@ class SocksClient {
   }
 
   onrefused (err) {
+    channelOver(this._socks, err, true)
     this._leave(err)
     this._socks.refuse(replyCode(err))
   }
 
   onclose (err) {
+    channelOver(this._socks, err, false)
     this._leave(err)
     this._session._clients.delete(this)
   }
@@ -62,8 +65,8 @@ class SocksClient {
 class SocksListener extends Listener {
   /** auth: { user, password } or undefined. */
   constructor (session, address, port, auth, log) {
-    super('socks5', address, port, log, (address, port) =>
-      binding.listenSocks(address, port, auth?.user ?? null, auth?.password ?? null, HANDSHAKE_MS))
+    super('socks5', formatHostPort(address, port), listen(address, port, (address, port) =>
+      binding.listenSocks(address, port, auth?.user ?? null, auth?.password ?? null, HANDSHAKE_MS)), log)
     this._session = session
   }
 
@@ -72,4 +75,4 @@ class SocksListener extends Listener {
   }
 }
 
-module.exports = { SocksListener }
+module.exports = { HANDSHAKE_MS, SocksListener }

@@ -2,6 +2,8 @@
 
 const assert = require('assert')
 const { parseAuthorizedKeys, refuseEntry, wildcard } = require('../lib/authorized-keys')
+const { parseSourceAddress } = require('../lib/certificates')
+const { createRandom, mutate, seed } = require('./helpers/random')
 
 function blobOf (type, byte = 7) {
   const name = Buffer.from(type)
@@ -73,8 +75,32 @@ describe('authorized_keys', () => {
   it('reads scopes, principals and cert-authority', () => {
     const entry = one(`scopes="a,b",principals="x,y",cert-authority ${KEY}`)
     assert.deepStrictEqual([entry.scopes, entry.principals, entry.certAuthority], [['a', 'b'], ['x', 'y'], true])
-    assert.strictEqual(refuseEntry(entry, '1.2.3.4', 0), 'unknown_key', 'a CA line is no key')
-    bad(`scopes="a,,b" ${KEY}`, /empty/)
+    assert.deepStrictEqual(one(`scopes="a",scopes="b" ${KEY}`).scopes, ['a', 'b'])
+    for (const scopes of ['a,,b', '', 'a b', 'a, b', '\u00e4', 'x'.repeat(256)]) bad(`scopes="${scopes}" ${KEY}`, /scope/)
+  })
+
+  it('reads principals as the bytes that a certificate has', () => {
+    const utf8 = one(Buffer.from(`principals="j\u00fcrgen,*,!x" cert-authority ${KEY}`.replace('" cert', '",cert')))
+    assert.deepStrictEqual(utf8.principals, ['j\u00fcrgen', '*', '!x'])
+    assert.deepStrictEqual(one(`cert-authority,principals="j\u00fcrgen" ${KEY}`).principals, ['j\u00fcrgen'], 'text is taken as its UTF-8')
+    bad(Buffer.from(`cert-authority,principals="j\u00fcrgen" ${KEY}`, 'latin1'), /not UTF-8/)
+    for (const list of ['', 'a,', ',a', 'a,,b']) bad(`cert-authority,principals="${list}" ${KEY}`, /empty/)
+    for (const list of [' a', 'a ', 'a, b', 'a\t,b']) bad(`cert-authority,principals="${list}" ${KEY}`, /space/)
+    bad(`cert-authority,principals="a",principals="b" ${KEY}`, /twice/)
+  })
+
+  it('takes principals for the key of a CA only', () => {
+    bad(`principals="a" ${KEY}`, /cert-authority/)
+    bad(`restrict,principals="a" ${KEY}`, /cert-authority/)
+    one(`principals="a",cert-authority ${KEY}`)
+  })
+
+  it('reads the keys of a CA file, with and without cert-authority', () => {
+    const { entries, problems } = parseAuthorizedKeys([KEY, `cert-authority ${KEY}`, `principals="a",restrict ${KEY}`, `no-cert-authority ${KEY}`].join('\n'),
+      { certAuthority: true })
+    assert.deepStrictEqual(entries.map((e) => [e.line, e.certAuthority, e.forwarding, e.principals]),
+      [[1, true, true, null], [2, true, true, null], [3, true, false, ['a']]])
+    assert.deepStrictEqual(problems.map((p) => p.line), [4])
   })
 
   it('accepts what has no meaning here', () => {
@@ -132,6 +158,7 @@ describe('authorized_keys', () => {
     assert.strictEqual(utc.expires, Date.UTC(2030, 0, 2, 3, 4, 5))
     assert.strictEqual(refuseEntry(utc, '1.2.3.4', utc.expires - 1), null)
     assert.strictEqual(refuseEntry(utc, '1.2.3.4', utc.expires), 'key_expired')
+    for (const zone of ['z', 'UTC', 'utc']) assert.strictEqual(one(`expiry-time="20300102${zone}" ${KEY}`).expires, Date.UTC(2030, 0, 2))
     assert.strictEqual(one(`expiry-time="20300102" ${KEY}`).expires, new Date(2030, 0, 2).getTime())
     assert.strictEqual(one(`expiry-time="203001020304" ${KEY}`).expires, new Date(2030, 0, 2, 3, 4).getTime())
     assert.strictEqual(one(`expiry-time="20300102Z",expiry-time="20290102Z" ${KEY}`).expires, Date.UTC(2029, 0, 2))
@@ -157,7 +184,7 @@ describe('authorized_keys', () => {
     for (const [from, address, isIn] of cases) {
       assert.strictEqual(refuseEntry(one(`from="${from}" ${KEY}`), address, 0), isIn ? null : 'from_mismatch', `${from} ${address}`)
     }
-    for (const from of ['', '!', 'a,,b', '10.0.0.0/33']) bad(`from="${from}" ${KEY}`)
+    for (const from of ['', '!', 'a,,b', '10.0.0.0/33', ' 10.0.0.1', '10.0.0.0/8, !10.0.0.1']) bad(`from="${from}" ${KEY}`)
   })
 
   it('matches patterns without going astray', () => {
@@ -165,5 +192,58 @@ describe('authorized_keys', () => {
     for (const [pattern, text, expected] of cases) assert.strictEqual(wildcard(pattern, text), expected, pattern)
     // Exponential if stars were tried recursively: it would not come back.
     assert.strictEqual(wildcard(`${'*a'.repeat(100)}b`, 'a'.repeat(2000)), false)
+  })
+})
+
+describe(`authorized_keys, with seed ${seed}`, function () {
+  this.timeout(60_000)
+  const random = createRandom()
+  const LINES = [
+    KEY, `restrict,port-forwarding ${KEY}`, `cert-authority,principals="a,b",from="10.0.0.0/8,!10.0.0.1,*.x" ${KEY} comment`,
+    `permitopen="db:5432",permitopen="[::1]:*",permitlisten="8080" ${KEY}`, `expiry-time="203001020304Z",scopes="a,b" ${KEY}`,
+    `command="a \\"b\\" c",environment="A=b" ${KEY}\r\n# comment\n\n\t${KEY}`, `\ufeff${KEY}\n${KEY}`
+  ]
+  const NETWORKS = ['10.0.0.0/8', '127.0.0.1,::1/128', 'fd00::/8,0.0.0.0/0', '::ffff:10.0.0.0/104', '2001:db8::/32,192.0.2.0/25']
+
+  function everyText (corpus, check) {
+    for (let i = 0; i < 4000; i++) {
+      const text = i < corpus.length ? corpus[i] : mutate(random, corpus)
+      try {
+        check(text)
+      } catch (err) {
+        err.message = `seed ${seed}, ${JSON.stringify(text)}: ${err.message}`
+        throw err
+      }
+    }
+  }
+
+  it('makes an entry or a problem of each line, and never more than one', () => {
+    let good = 0
+    everyText(LINES, (text) => {
+      const { entries, problems } = parseAuthorizedKeys(text)
+      const lines = text.replace(/^\ufeff/, '').split('\n').map((line, i) => [line.replace(/\r$/, '').replace(/^[ \t]+/, ''), i + 1])
+        .filter(([line]) => line !== '' && !line.startsWith('#'))
+      assert.deepStrictEqual([...entries, ...problems].map((one) => one.line).sort((a, b) => a - b), lines.map(([, number]) => number))
+      for (const { message } of problems) assert(message.length < 1000 && !/[^\x20-\x7e]/.test(message), message)
+      for (const entry of entries) {
+        good++
+        assert(entry.principals === null || entry.certAuthority)
+        assert([null, 'key_expired', 'from_mismatch'].includes(refuseEntry(entry, '10.0.0.1', Date.now())))
+      }
+    })
+    assert(good > 500, `only ${good} were good`)
+  })
+
+  it('makes networks or nothing of source-address', () => {
+    let good = 0
+    everyText(NETWORKS, (text) => {
+      const networks = parseSourceAddress(text)
+      if (networks === null) return
+      good++
+      assert.match(text, /^[0-9a-fA-F.:/,]+$/)
+      assert(networks.length <= text.split(',').length)
+      for (const { bytes, bits } of networks) assert(bits >= 0 && bits <= bytes.length * 8)
+    })
+    assert(good > 300, `only ${good} were good`)
   })
 })

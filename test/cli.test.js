@@ -57,9 +57,9 @@ describe('alknet (command)', () => {
 
   it('knows every flag of the specification, and ignores none', async () => {
     const planned = {
-      connect: [['--peer', 'x'], ['--remote-forward', '1:a:2'], ['--proxy', 'x'], ['--tls-server-name', 'x'], ['--tls-ca', 'x'], ['--insecure'],
-        ['--iroh-relay', 'x'], ['--retry'], ['--transport', 'tls'], ['--forward', '1:/a.sock']],
-      serve: [['--cert-authority', 'x'], ['--revoked-keys', 'x'], ['--tls-cert', 'x'], ['--tls-key', 'x'], ['--acme-domain', 'x'], ['--acme-directory', 'x'],
+      connect: [['--peer', 'x'], ['--proxy', 'x'], ['--tls-server-name', 'x'], ['--tls-ca', 'x'], ['--insecure'],
+        ['--iroh-relay', 'x'], ['--retry'], ['--transport', 'tls']],
+      serve: [['--tls-cert', 'x'], ['--tls-key', 'x'], ['--acme-domain', 'x'], ['--acme-directory', 'x'],
         ['--acme-contact', 'x'], ['--acme-cache', 'x'], ['--acme-challenge', 'x'], ['--stealth'], ['--stealth-upstream', 'x'], ['--proxy', 'x'],
         ['--metrics', 'x'], ['--transport', 'iroh']]
     }
@@ -197,7 +197,7 @@ describe('alknet (command)', () => {
         const key = path.join(dir, 'file_key')
         session = await openSession({ server: `127.0.0.1:${port}`, identity: key, hostKey: fs.readFileSync(`${key}.pub`, 'utf8').split('\n')[0] })
         const target = echo.address().port
-        const open = async () => (await session.open('127.0.0.1', target)).destroy()
+        const open = async () => (await session.open({ host: '127.0.0.1', port: target })).destroy()
         await open()
         const reload = async (text, pattern) => {
           fs.writeFileSync(file(), text)

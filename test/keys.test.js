@@ -4,7 +4,9 @@ const assert = require('assert')
 const fs = require('fs')
 const os = require('os')
 const path = require('path')
+const { execFileSync } = require('child_process')
 const { fakeBinding, loadWith } = require('./helpers/fake-binding')
+const { key } = require('./helpers/keys')
 
 function load (format = 'openssh') {
   const binding = fakeBinding()
@@ -72,5 +74,75 @@ describe('private keys', () => {
     await load('encrypted')(file, { option: 'identity', passphrase: 'right' })
     await assert.rejects(load('encrypted')(file, { option: 'identity' }), { code: 'ERR_ALKNET_KEY', message: /encrypted and no passphrase/ })
     await assert.rejects(load('encrypted')(file, { option: 'identity', passphrase: 'wrong' }), { code: 'ERR_ALKNET_KEY', message: /key: the passphrase is wrong/ })
+  })
+})
+
+describe('keys and their certificates', () => {
+  const binding = require('../lib/binding')
+  const { loadKeys } = require('../lib/keys')
+  const of = (kind, certificates) => ({ option: 'identity', certificateOption: 'certificate', certificates, kind })
+  let dir, ours, other
+
+  const read = (file) => binding.readPrivateKey(fs.readFileSync(file, 'latin1'), null)
+  const blobOf = (file) => Buffer.from(fs.readFileSync(file, 'utf8').split(' ')[1], 'base64')
+
+  function certify (from, name, ...args) {
+    const file = path.join(dir, name)
+    for (const end of ['', '.pub']) fs.copyFileSync(`${from.path}${end}`, `${file}${end}`)
+    fs.chmodSync(file, 0o600)
+    execFileSync('ssh-keygen', ['-q', '-s', key('ed25519', 'ca').path, '-I', name, '-n', 'me', ...args, `${file}.pub`], { stdio: 'pipe' })
+    return file
+  }
+
+  before(() => {
+    dir = fs.mkdtempSync(path.join(os.tmpdir(), 'alknet-'))
+    ours = certify(key('ed25519', 'user'), 'ours')
+    other = certify(key('ecdsa-256', 'user'), 'other')
+  })
+  after(() => fs.rmSync(dir, { recursive: true }))
+
+  it('are attached only to the key that is certified', async () => {
+    const blob = blobOf(`${ours}-cert.pub`)
+    const one = await read(ours)
+    assert.strictEqual(one.certificate, null)
+    const damaged = Buffer.from(blob)
+    damaged[damaged.length - 1] ^= 1
+    for (const wrong of [blobOf(`${other}-cert.pub`), blobOf(`${ours}.pub`), damaged, Buffer.alloc(0)]) {
+      assert.throws(() => one.attachCertificate(wrong), { code: 'ERR_ALKNET_KEY' })
+      assert.strictEqual(one.certificate, null)
+    }
+    assert.throws(() => binding.readPublicBlob(one.blob()).attachCertificate(blob), { code: 'ERR_ALKNET_KEY', message: /private/ })
+    assert.throws(() => one.attachCertificate('text'))
+    const copy = one.dup()
+    copy.attachCertificate(blob)
+    assert.deepStrictEqual(copy.certificate, blob)
+    assert.deepStrictEqual(copy.dup().certificate, blob)
+    assert.strictEqual(one.certificate, null)
+    assert.deepStrictEqual([copy.type, copy.isPrivate, copy.blob()], [one.type, true, one.blob()])
+    assert.throws(() => copy.attachCertificate(damaged), { code: 'ERR_ALKNET_KEY' })
+    assert.deepStrictEqual(copy.certificate, blob, 'it keeps what it had')
+  })
+
+  it('come from beside the key and from a list, each once', async () => {
+    const apart = path.join(dir, 'apart')
+    fs.writeFileSync(apart, `# a comment\r\n\r\n  ${fs.readFileSync(`${ours}-cert.pub`, 'utf8').trim()}\r\n`)
+    const names = async (sources, certificates) =>
+      (await loadKeys(sources, of('user', certificates))).map((one) => one.certificates.map(({ keyId, name }) => `${keyId} ${path.basename(name)}`))
+    assert.deepStrictEqual(await names([other, ours], []), [['other other-cert.pub'], ['ours ours-cert.pub']])
+    assert.deepStrictEqual(await names([ours], [apart, fs.readFileSync(apart)]), [['ours ours-cert.pub']])
+    assert.deepStrictEqual(await names([fs.readFileSync(ours)], []), [[]])
+    assert.deepStrictEqual(await names([fs.readFileSync(ours), other], [fs.readFileSync(apart)]), [['ours certificate'], ['other other-cert.pub']])
+    assert.deepStrictEqual(await names([key('ed25519', 'host').path], []), [[]])
+  })
+
+  it('are for users or for hosts', async () => {
+    const host = certify(key('ed25519', 'host'), 'host', '-h')
+    await loadKeys([host], of('host', []))
+    await assert.rejects(loadKeys([host], of('user', [])), { code: 'ERR_ALKNET_KEY', message: /host-cert\.pub is a host certificate, and a user certificate is wanted/ })
+    await assert.rejects(loadKeys([ours], of('host', [])), { code: 'ERR_ALKNET_KEY', message: /ours-cert\.pub is a user certificate/ })
+  })
+
+  it('have a limit', async () => {
+    await assert.rejects(loadKeys([ours], of('user', [Buffer.alloc(65 * 1024)])), { code: 'ERR_ALKNET_LIMIT', message: /^certificate is longer/ })
   })
 })

@@ -34,14 +34,26 @@ describe('options', () => {
     assert.deepStrictEqual(server.listen, [{ address: '0.0.0.0', port: 22 }])
     assert.deepStrictEqual([server.maxConnectionsPerIp, server.maxAuthAttempts, server.maxUnauthenticated, server.loginGrace,
       server.maxSessions, server.maxChannels], [0, 10, 100, 30, 0, 1024])
+    assert.deepStrictEqual([server.maxPending, server.authorize, server.authorizeTimeout], [128, undefined, 10])
   })
 
   it('take one or several', () => {
-    const client = clientOptions({ server: '[::1]:2222', identity: ['a', Buffer.from('b')], hostKey: PIN, forward: '1:a:2' })
+    const client = clientOptions({ server: '[::1]:2222', identity: ['a', Buffer.from('b')], hostKey: PIN, forward: '1:a:2', remoteForward: ['1', '/x:/y'] })
     assert.deepStrictEqual(client.server, { host: '::1', port: 2222 })
     assert.deepStrictEqual(client.identity, ['a', Buffer.from('b')])
     assert.deepStrictEqual(client.hostKey, [PIN])
-    assert.deepStrictEqual(client.forward, [{ bind: '127.0.0.1', port: 1, host: 'a', hostPort: 2 }])
+    assert.deepStrictEqual(client.forward, [{ here: { host: '127.0.0.1', port: 1 }, there: { host: 'a', port: 2 }, text: '127.0.0.1:1:a:2' }])
+    assert.deepStrictEqual(client.remoteForward.map((one) => one.text), ['localhost:1', '/x:/y'])
+  })
+
+  it('take paths and bytes of CAs and revocations', () => {
+    const bytes = Buffer.from('x')
+    for (const name of ['certAuthority', 'revokedKeys']) {
+      assert.deepStrictEqual(serverOptions(SERVER)[name], [])
+      assert.deepStrictEqual(serverOptions({ ...SERVER, [name]: 'path' })[name], ['path'])
+      assert.deepStrictEqual(serverOptions({ ...SERVER, [name]: ['path', bytes] })[name], ['path', bytes])
+      for (const wrong of [false, '', 'a\0b', [1], {}]) refuses(() => serverOptions({ ...SERVER, [name]: wrong }), name, /must be a path, or a Buffer/)
+    }
   })
 
   it('take undefined for not given', () => {
@@ -65,10 +77,10 @@ describe('options', () => {
   })
 
   it('are never ignored when they are not built yet', () => {
-    for (const name of ['peer', 'stream', 'proxy', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay', 'remoteForward', 'retry']) {
+    for (const name of ['peer', 'proxy', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay', 'retry']) {
       refuses(() => clientOptions({ ...CLIENT, [name]: 'x' }), name, /not available yet/)
     }
-    for (const name of ['certAuthority', 'revokedKeys', 'tlsCert', 'acmeDomain', 'stealth', 'proxy', 'metrics', 'listeners', 'authorize']) {
+    for (const name of ['tlsCert', 'acmeDomain', 'stealth', 'proxy', 'metrics', 'listeners']) {
       refuses(() => serverOptions({ ...SERVER, [name]: false }), name, /not available yet/)
     }
     refuses(() => clientOptions({ ...CLIENT, transport: 'tls' }), 'transport', /not available yet/)
@@ -87,7 +99,9 @@ describe('options', () => {
     acceptNew: ['yes', 1],
     socks5: ['', 'name:1', '127.0.0.1', '1.2.3.4:99999', 7],
     socks5Auth: ['', 'user', ':p', 'u:', `${'u'.repeat(256)}:p`],
-    forward: ['', '1:a', '1:a:b', 7],
+    forward: ['', '1:a', '1:a:b', '/a', 7],
+    remoteForward: ['', 'a', '1:a:b', '/a:', 7],
+    maxLookups: [0, 65537, '1'],
     keepalive: [-1, 1.5, '15', NaN, Infinity],
     keepaliveMax: [0],
     connectTimeout: [0, -1],
@@ -108,7 +122,7 @@ describe('options', () => {
   }
 
   it('refuse wrong options of a server', () => {
-    const cases = { listen: ['', 'name:1', '127.0.0.1', '1.2.3.4:x', []], maxAuthAttempts: [0], loginGrace: [0], maxUnauthenticated: [-1], onConnection: [1] }
+    const cases = { listen: ['', 'name:1', '127.0.0.1', '1.2.3.4:x', [5]], maxAuthAttempts: [0], loginGrace: [0], maxUnauthenticated: [-1], onConnection: [1] }
     for (const [name, values] of Object.entries(cases)) {
       for (const value of values) refuses(() => serverOptions({ ...SERVER, [name]: value }), name, new RegExp(`^${name}: `))
     }
@@ -126,6 +140,8 @@ describe('options', () => {
     }
     refuses(() => serverOptions({ ...SERVER, loginGrace: '2d' }), 'loginGrace', /1 to 86400 seconds/)
     refuses(() => serverOptions({ ...SERVER, maxSessions: '5m' }), 'maxSessions', /must be a whole number/)
+    for (const wrong of [0, 1025, 1.5, '5']) refuses(() => serverOptions({ ...SERVER, maxRemoteForwards: wrong }), 'maxRemoteForwards', /must be a whole number of 1 to 1024/)
+    assert.strictEqual(serverOptions(SERVER).maxRemoteForwards, 64)
   })
 
   it('check the parts of forwarding, and say which element is wrong', () => {
@@ -152,7 +168,7 @@ describe('options', () => {
 
   it('keep what only code can say out of files', () => {
     for (const command of ['serve', 'connect']) {
-      for (const name of ['passphrase', 'signal', 'onConnection', 'dangerouslyAcceptAnyHostKey', 'stream']) assert(!namesForFiles(command).includes(name), name)
+      for (const name of ['passphrase', 'signal', 'onConnection', 'authorize', 'authorizeTimeout', 'maxPending', 'dangerouslyAcceptAnyHostKey', 'stream']) assert(!namesForFiles(command).includes(name), name)
     }
     assert(namesForFiles('serve').includes('maxSessions') && namesForFiles('serve').includes('stealth'))
   })

@@ -10,7 +10,7 @@ const { createRandom, mutate, seed } = require('./helpers/random')
 const { canonicalHost, parseHostPort } = require('../lib/addresses')
 const { AlknetError } = require('../lib/errors')
 const { parseConfig, formatConfig } = require('../lib/config')
-const { parseForward } = require('../lib/forward-spec')
+const { parseForward, parseRemoteForward } = require('../lib/forward-spec')
 const { parseScopes } = require('../lib/identity')
 const { parseDuration } = require('../lib/option-checks')
 const { serverOptions } = require('../lib/options')
@@ -23,7 +23,7 @@ const RULES = [
   'deny 127.1:80', 'allow 10.0.0.0/8:1-65535 *', 'deny db_1.internal.:5432 ops * ', 'allow \\"x\\" y', 'allow [::ffff:10.0.0.0]/104:22', 'allow *a*a*a*a*a:80'
 ]
 const FORWARDS = [
-  '8080:web:80', '127.0.0.1:8080:web:80', '[::1]:8080:[::1]:80', 'localhost:0:a:65535', '8080:/run/x.sock', '/a.sock:/b.sock', '::1:1:2', '[fe80::1%eth0]:1:a:2', '8080', ':::', '[[]]:1:a:2'
+  '8080:web:80', '127.0.0.1:8080:web:80', '[::1]:8080:[::1]:80', 'localhost:0:a:65535', '8080:/run/x.sock', '/a.sock:/b.sock', '::1:1:2', '[fe80::1%eth0]:1:a:2', '8080', ':::', '[[]]:1:a:2', '*:0:/run/x.sock', '/a.sock', ':1:a:2'
 ]
 const CONFIGS = [
   '[server]\nkey = "k"\nlisten = ["127.0.0.1:0"]\nlogin-grace = "5m"\n[forwarding]\ndefault = "deny"\nrules = ["allow x:1", { action = "deny", target = "*:*" }]\n',
@@ -75,16 +75,21 @@ describe(`parsers, with seed ${seed}`, function () {
     })
   })
 
-  it('forwards: four parts that are what they must be, or a message', () => {
-    let good = 0
-    everyText(FORWARDS, (text) => {
-      const spec = parseForward(text)
-      if (typeof spec === 'string') return isMessage(spec)
-      good++
-      assert(spec.port >= 0 && spec.port <= 65535 && spec.hostPort >= 1 && spec.hostPort <= 65535)
+  for (const [what, parse] of [['forwards', parseForward], ['remote forwards', parseRemoteForward]]) {
+    it(`${what}: sides that are what they must be, and a text that says the same, or a message`, () => {
+      let good = 0
+      everyText(FORWARDS, (text) => {
+        const spec = parse(text)
+        if (typeof spec === 'string') return isMessage(spec)
+        good++
+        const { here, there } = spec
+        assert(here.path?.startsWith('/') || (here.port >= 0 && here.port <= 65535))
+        assert(there === null || there.path?.startsWith('/') || (there.port >= 1 && there.port <= 65535))
+        assert.deepStrictEqual(parse(spec.text), spec)
+      })
+      assert(good > 50, `only ${good} were forwards`)
     })
-    assert(good > 50, `only ${good} were forwards`)
-  })
+  }
 
   it('TOML: options, or one line with file, line and column', () => {
     let good = 0

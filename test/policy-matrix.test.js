@@ -55,7 +55,7 @@ function ask (setup, host, port = 80) {
   }
   binding.made.tcp.length = 0
   const channel = fakeStream('channel')
-  new Outbound(connection, channel, host, port).start()
+  new Outbound(connection, channel, { host, port }).start()
   const text = refusals[0] ?? null
   const direct = channel.calls.filter(([name]) => name === 'connect').map(([, address]) => address)
   // An attempt that fails makes the next one start.

@@ -248,7 +248,8 @@ describe('Server (scripted addon)', () => {
     assert.deepStrictEqual(refusals(session).map((one) => one.reason), Array(7).fill(2))
     for (const type of [1, 2, 3]) ask(session, '/tmp/x', 0, type)
     assert.deepStrictEqual(refusals(session).slice(7).map((one) => one.reason), [1, 1, 1])
-    assert.strictEqual(s.binding.made.tcp.length, 0)
+    assert.match(refusals(session)[8].text, /Unix sockets are denied by default/)
+    assert.strictEqual(s.binding.made.tcp.length + s.binding.made.unix.length, 0)
   })
 
   it('gives up when the client does', async () => {
@@ -341,7 +342,7 @@ describe('Server (scripted addon)', () => {
     const { session } = s.login()
     ask(session, '127.0.0.1', 80)
     assert.strictEqual(refusals(session).length, 0)
-    await s.server.reload({
+    await s.server.reloadAll({
       authorizedKeys: Buffer.from(`ssh-ed25519 ${OTHER.toString('base64')}\n`),
       forwarding: { rules: ['deny loopback'] },
       maxConnectionsPerIp: 1,
@@ -371,7 +372,7 @@ describe('Server (scripted addon)', () => {
       () => { throw new Error('no file') },
       async () => ({ hostKey: 'x', forwarding: {}, maxChannels: 0 })
     ]
-    for (const changes of wrong) await assert.rejects(s.server.reload(changes))
+    for (const changes of wrong) await assert.rejects(s.server.reloadAll(changes))
     assert.strictEqual(s.lines.filter((line) => line.startsWith('ERROR not reloaded')).length, wrong.length)
     assert.match(s.lines.at(-1), /problem="maxChannels: must be a whole number/)
     ask(session, '192.0.2.1', 80)
@@ -385,12 +386,12 @@ describe('Server (scripted addon)', () => {
 
   it('keeps what a change does not name; a function gives everything', async () => {
     s = await startServer({ forwarding: { rules: ['deny loopback'] }, maxSessions: 1 })
-    await s.server.reload({ maxChannels: 3 })
+    await s.server.reloadAll({ maxChannels: 3 })
     assert.strictEqual(s.server._options.maxSessions, 1)
     const { session } = s.login()
     ask(session, '127.0.0.1', 80)
     assert.strictEqual(refusals(session).length, 1)
-    await s.server.reload(() => ({ hostKey: Buffer.from('host key'), authorizedKeys: Buffer.from(LINE), listen: '127.0.0.1:2222' }))
+    await s.server.reloadAll(() => ({ hostKey: Buffer.from('host key'), authorizedKeys: Buffer.from(LINE), listen: '127.0.0.1:2222' }))
     assert.strictEqual(s.server._options.maxSessions, 0)
     ask(session, '127.0.0.1', 80)
     assert.strictEqual(refusals(session).length, 1)
@@ -399,7 +400,7 @@ describe('Server (scripted addon)', () => {
 
   it('names what needs a new start, and leaves it', async () => {
     s = await startServer()
-    await s.server.reload({ listen: '127.0.0.1:3333', hostKey: 'other', maxChannels: 1 })
+    await s.server.reloadAll({ listen: '127.0.0.1:3333', hostKey: 'other', maxChannels: 1 })
     assert.deepStrictEqual(s.lines.filter((line) => line.includes('new start')), ['WARN needs a new start option=hostKey', 'WARN needs a new start option=listen'])
     assert.deepStrictEqual(s.server._options.listen, [{ address: '127.0.0.1', port: 2222 }])
     assert.strictEqual(s.server._options.maxChannels, 1)
@@ -408,8 +409,8 @@ describe('Server (scripted addon)', () => {
   it('lets the last of several reloads win', async () => {
     s = await startServer()
     let give
-    const slow = s.server.reload(() => new Promise((resolve) => { give = resolve }))
-    const quick = s.server.reload({ maxChannels: 7 })
+    const slow = s.server.reloadAll(() => new Promise((resolve) => { give = resolve }))
+    const quick = s.server.reloadAll({ maxChannels: 7 })
     await new Promise((resolve) => setImmediate(resolve))
     give({ hostKey: Buffer.from('host key'), maxChannels: 3 })
     await Promise.all([slow, quick])
@@ -425,7 +426,7 @@ describe('Server (scripted addon)', () => {
       s = await startServer()
       const { session } = s.login()
       const channel = ask(session, 'slow.example', 80)
-      await s.server.reload({ forwarding: { rules: ['deny loopback'] } })
+      await s.server.reloadAll({ forwarding: { rules: ['deny loopback'] } })
       answer()
       assert.deepStrictEqual(channel.calls.find(([name]) => name === 'connect')?.[1], '127.0.0.1')
       assert.strictEqual(refusals(session).length, 0)
@@ -450,5 +451,273 @@ describe('Server (scripted addon)', () => {
     session.emit('onauth', 'a', 'ssh-ed25519', KEY, true)
     assert.deepStrictEqual(session.calls, [['admit', true]])
     assert(s.lines.some((line) => line.startsWith('ERROR authorized_keys not reloaded')))
+  })
+})
+
+describe('Server: Unix sockets (scripted addon)', () => {
+  let s
+  beforeEach(async () => { s = await startServer({ forwarding: { rules: ['allow unix:/run/app/*'] } }) })
+  afterEach(() => s.close())
+
+  it('connects to a path that a rule allows, then confirms', () => {
+    const { session } = s.login()
+    const channel = ask(session, '/run/app/x.sock', 0, 2)
+    const [target] = s.binding.made.unix
+    assert.deepStrictEqual(target.target, { path: '/run/app/x.sock' })
+    assert(!session.called.includes('accept'))
+    target.emit('onopen')
+    assert.deepStrictEqual(session.calls.at(-1), ['accept', channel])
+    assert.deepStrictEqual([s.binding.made.relay[0].a, s.binding.made.relay[0].b], [channel, target])
+  })
+
+  it('says why it cannot', () => {
+    const { session } = s.login()
+    const channel = ask(session, '/run/app/x.sock', 0, 2)
+    s.binding.made.unix[0].emit('onclose', nativeError('ERR_ALKNET_SYS', 'system', 'ECONNREFUSED', -111, 0, 'x'))
+    assert.deepStrictEqual(refusals(session), [{ channel, reason: 2, text: 'Connection refused' }])
+  })
+
+  it('has a limit for that, and gives up when the client does', async () => {
+    await s.server.reloadAll({ connectTimeout: 1 })
+    const { session } = s.login()
+    const late = ask(session, '/run/app/x.sock', 0, 2)
+    ask(session, '/run/app/x.sock', 0, 2).emit('onclose', null)
+    assert.deepStrictEqual(s.binding.made.unix[1].called, ['close'])
+    await new Promise((resolve) => {
+      const { refuse } = session
+      session.refuse = (...args) => resolve(refuse(...args))
+    })
+    assert.deepStrictEqual(refusals(session), [{ channel: late, reason: 2, text: 'Connection timed out' }])
+    assert.deepStrictEqual(s.binding.made.unix[0].called, ['close'])
+  })
+
+  it('denies every other path, however it is spelled', () => {
+    const { session } = s.login()
+    const paths = ['/run/app', '/run/app/', '/run/app/../x', '/run/app/./x', '/run//app/x', '//run/app/x', '/run/app/x/y', 'run/app/x', '', '/', '/run/app/a\0b', `/run/app/${'a'.repeat(100)}`]
+    for (const path of paths) ask(session, path, 0, 2)
+    assert.deepStrictEqual(refusals(session).map((one) => one.reason), paths.map(() => 1))
+    assert.strictEqual(s.binding.made.unix.length, 0)
+  })
+})
+
+describe('Server: listening for clients (scripted addon)', () => {
+  let s
+  afterEach(() => s.close())
+
+  const answers = (session) => session.calls.filter(([name]) => name === 'answer').map(([, ...rest]) => rest)
+  const ours = () => s.binding.made.listener.slice(1)
+
+  /** Asks, and gives the answer: [yes, port]. */
+  async function want (session, host, port, { event = 'onlisten', isLocal = false } = {}) {
+    const before = answers(session).length
+    session.emit(event, before + 1, isLocal, host, port)
+    while (answers(session).length === before) await new Promise(setImmediate)
+    const [request, ...answer] = answers(session).at(-1)
+    assert.strictEqual(request, before + 1)
+    return answer
+  }
+
+  /** Two identities may log in. */
+  const start = (options) => startServer({ authorizedKeys: Buffer.from(`${LINE}ssh-ed25519 ${OTHER.toString('base64')}\n`), ...options })
+
+  function loginAs (key) {
+    const client = s.connect()
+    client.session.emit('onauth', 'root', 'ssh-ed25519', key, true)
+    client.session.emit('onready')
+    return client.session
+  }
+
+  /** The system's no, as the addon tells it. */
+  const refusing = (code, when) => {
+    const { listenTcp } = s.binding
+    s.binding.listenTcp = (address, port) => {
+      if (when(address, port)) throw nativeError('ERR_ALKNET_SYS', 'system', code, -1, 0, 'x')
+      return listenTcp(address, port)
+    }
+  }
+
+  it('turns the events on', async () => {
+    s = await start()
+    assert.strictEqual(s.connect().session.options.listens, true)
+  })
+
+  it('listens on both loopbacks for localhost, on one port', async () => {
+    s = await start()
+    const { session } = s.login()
+    assert.deepStrictEqual(await want(session, 'localhost', 0), [true, 41000])
+    assert.deepStrictEqual(ours().map((one) => one.answers.address.address), ['127.0.0.1', '::1'])
+    assert.deepStrictEqual(ours().map((one) => one.answers.address.port), [41000, 41000])
+    assert.deepStrictEqual(await want(session, '127.0.0.1', 8080), [true, 8080])
+    assert(s.lines.some((line) => /^INFO remote forward opened remote_addr=198\.51\.100\.7 remote_port=5555 address=127\.0\.0\.1 port=8080$/.test(line)), s.lines.join('\n'))
+  })
+
+  it('opens a channel for each connection, under the name that the client gave the place', async () => {
+    s = await start()
+    const { session } = s.login()
+    await want(session, 'localhost', 0)
+    const stream = fakeStream()
+    ours()[1].emit('onstream', stream)
+    const [channel] = session.opened
+    assert.deepStrictEqual(channel.target, { type: 1, host: 'localhost', port: 41000 })
+    const [relay] = s.binding.made.relay
+    assert.deepStrictEqual([relay.a, relay.b, relay.ms], [stream, channel, 20_000])
+  })
+
+  it('gives the client connectTimeout to take a connection, and forgets it when it did not', async () => {
+    s = await start({ connectTimeout: 1, maxChannels: 1 })
+    const { session } = s.login()
+    await want(session, '127.0.0.1', 8080)
+    ours()[0].emit('onstream', fakeStream())
+    const [relay] = s.binding.made.relay
+    assert.strictEqual(relay.ms, 1000)
+    relay.emit('onclose', nativeError('ERR_ALKNET_TIMEOUT', 'channel', null, 0, 0, 'x'))
+    ours()[0].emit('onstream', fakeStream()) // it is no longer counted
+    assert.strictEqual(s.binding.made.relay.length, 2)
+  })
+
+  it('counts them against maxChannels', async () => {
+    s = await start({ maxChannels: 1 })
+    const { session } = s.login()
+    await want(session, '127.0.0.1', 8080)
+    const [first, second, third] = [fakeStream(), fakeStream(), fakeStream()]
+    ours()[0].emit('onstream', first)
+    ours()[0].emit('onstream', second)
+    assert.deepStrictEqual(second.called, ['peer', 'close'])
+    ask(session, '127.0.0.1', 80)
+    assert.strictEqual(refusals(session)[0].reason, 4)
+    session.opened[0].emit('onopen')
+    s.binding.made.relay[0].emit('onclose', null)
+    ours()[0].emit('onstream', third)
+    assert.strictEqual(session.opened.length, 2)
+  })
+
+  it('stops when the client cancels, and only what is the client\'s', async () => {
+    s = await start()
+    const [mine, other] = [loginAs(KEY), loginAs(OTHER)]
+    await want(mine, 'localhost', 0)
+    assert.deepStrictEqual(await want(other, 'localhost', 41000, { event: 'onunlisten' }), [false, 0])
+    for (const [host, port] of [['localhost', 0], ['127.0.0.1', 41000]]) {
+      assert.deepStrictEqual(await want(mine, host, port, { event: 'onunlisten' }), [false, 0])
+    }
+    assert(!ours().some((one) => one.called.includes('close')))
+    assert.deepStrictEqual(await want(mine, 'localhost', 41000, { event: 'onunlisten' }), [true, 0])
+    assert.deepStrictEqual(ours().map((one) => one.called.at(-1)), ['close', 'close'])
+    assert.deepStrictEqual(await want(mine, 'localhost', 41000, { event: 'onunlisten' }), [false, 0])
+    assert.strictEqual(s.lines.filter((line) => line.startsWith('INFO remote forward closed')).length, 2)
+  })
+
+  it('listens where the policy permits it, and nowhere else', async () => {
+    s = await start({ authorizedKeys: Buffer.from(`permitlisten="localhost:9000" ${LINE}no-port-forwarding ssh-ed25519 ${OTHER.toString('base64')}\n`) })
+    const [some, none] = [loginAs(KEY), loginAs(OTHER)]
+    for (const [host, port] of [['', 9000], ['0.0.0.0', 9000], ['localhost', 80], ['localhost', 9001], ['192.0.2.1', 9000], ['name.example', 9000]]) {
+      assert.deepStrictEqual(await want(some, host, port), [false, 0], host)
+    }
+    assert.deepStrictEqual(await want(none, 'localhost', 9000), [false, 0])
+    assert.deepStrictEqual(await want(some, '/tmp/x.sock', 0, { isLocal: true }), [false, 0])
+    assert.strictEqual(ours().length, 0)
+    assert.deepStrictEqual(await want(some, 'localhost', 9000), [true, 9000])
+  })
+
+  it('gives nobody the places of its own', async () => {
+    s = await start({ forwarding: { permitListen: ['*:*'] } })
+    const { session } = s.login()
+    for (const host of ['127.0.0.1', '0.0.0.0', '', 'localhost', '::ffff:127.0.0.1']) assert.deepStrictEqual(await want(session, host, 2222), [false, 0], host)
+    assert.deepStrictEqual(await want(session, '::1', 2222), [true, 2222])
+  })
+
+  it('has a limit for each session', async () => {
+    s = await start({ maxRemoteForwards: 2 })
+    const [session, other] = [loginAs(KEY), loginAs(OTHER)]
+    for (const i of [1, 2, 3]) session.emit('onlisten', i, false, '127.0.0.1', 8000 + i) // before one is answered
+    while (answers(session).length < 3) await new Promise(setImmediate)
+    assert.deepStrictEqual(answers(session), [[1, true, 8001], [2, true, 8002], [3, false, 0]])
+    assert.deepStrictEqual(await want(other, '127.0.0.1', 8003), [true, 8003])
+    await want(session, '127.0.0.1', 8001, { event: 'onunlisten' })
+    assert.deepStrictEqual(await want(session, '127.0.0.1', 8004), [true, 8004])
+  })
+
+  it('gives an identity its old place at once, and nobody else', async () => {
+    s = await start()
+    const [old, other] = [loginAs(KEY), loginAs(OTHER)]
+    await want(old, 'localhost', 8080)
+    assert.deepStrictEqual(await want(old, '127.0.0.1', 8080), [false, 0], 'it has it')
+    assert.deepStrictEqual(await want(other, '127.0.0.1', 8080), [false, 0])
+    assert(!ours().some((one) => one.called.includes('close')))
+    const next = loginAs(KEY)
+    assert.deepStrictEqual(await want(next, 'localhost', 8080), [true, 8080])
+    assert.deepStrictEqual(ours().map((one) => one.called.includes('close')), [true, true, false, false])
+    assert.deepStrictEqual(await want(old, 'localhost', 8080, { event: 'onunlisten' }), [false, 0], 'it is no longer the old session\'s')
+    assert.deepStrictEqual(ours().map((one) => one.called.includes('close')), [true, true, false, false])
+  })
+
+  it('does with one family where there is only one, and with none where another has the port', async () => {
+    s = await start()
+    refusing('EADDRNOTAVAIL', (address) => address === '::1')
+    const { session } = s.login()
+    assert.deepStrictEqual(await want(session, 'localhost', 8080), [true, 8080])
+    assert.deepStrictEqual(await want(session, '::1', 8081), [false, 0])
+    refusing('EADDRINUSE', (address, port) => address === '::1' && port === 8082)
+    assert.deepStrictEqual(await want(session, 'localhost', 8082), [false, 0])
+    assert.strictEqual(ours().at(-1).called.at(-1), 'close')
+  })
+
+  it('looks for another free port when the other family has not the first', async () => {
+    s = await start()
+    let tries = 0
+    refusing('EADDRINUSE', (address) => address === '::1' && ++tries < 3)
+    const { session } = s.login()
+    assert.deepStrictEqual(await want(session, 'localhost', 0), [true, 41000])
+    tries = -100
+    assert.deepStrictEqual(await want(session, 'localhost', 0), [false, 0], 'not for ever')
+    assert.deepStrictEqual(ours().map((one) => one.called.includes('close')), [true, true, false, false, ...Array(10).fill(true)])
+  })
+
+  it('answers no when the system does, and goes on', async () => {
+    s = await start({ log: { level: 'debug', write: (line) => s?.lines.push(line) } })
+    refusing('EACCES', (address, port) => port === 8080)
+    const { session } = s.login()
+    assert.deepStrictEqual(await want(session, '127.0.0.1', 8080), [false, 0])
+    assert(s.lines.some((line) => /^DEBUG remote forward refused .*reason=EACCES$/.test(line)))
+    assert.deepStrictEqual(await want(session, '127.0.0.1', 8081), [true, 8081])
+  })
+
+  it('listens on Unix sockets that a rule permits', async () => {
+    s = await start({ forwarding: { permitListen: ['unix:/run/app/*'] } })
+    const { session } = s.login()
+    assert.deepStrictEqual(await want(session, '/run/app/x.sock', 0, { isLocal: true }), [true, 0])
+    for (const path of ['/run/x.sock', '/run/app/../x.sock', '/run/app/y/x.sock']) assert.deepStrictEqual(await want(session, path, 0, { isLocal: true }), [false, 0])
+    assert.deepStrictEqual(ours()[0].answers.address, { path: '/run/app/x.sock' })
+    const stream = fakeStream('pipe')
+    stream.answers.peer = null
+    ours()[0].emit('onstream', stream)
+    assert.deepStrictEqual(session.opened[0].target, { type: 3, host: '/run/app/x.sock', port: 0 })
+    assert.deepStrictEqual(await want(session, '/run/app/x.sock', 0, { isLocal: true, event: 'onunlisten' }), [true, 0])
+    assert.strictEqual(ours()[0].called.at(-1), 'close')
+  })
+
+  it('ends with the session', async () => {
+    s = await start()
+    const lost = loginAs(KEY)
+    await want(lost, '127.0.0.1', 8080)
+    lost.emit('onclose', nativeError('ERR_ALKNET_LOST', 'session', null, 0, 0, 'x'))
+    assert.strictEqual(ours()[0].called.at(-1), 'close')
+    assert.deepStrictEqual(await want(loginAs(OTHER), '127.0.0.1', 8080), [true, 8080], 'the place is free')
+  })
+
+  it('ends when the server drains, before the connections do', async () => {
+    s = await start()
+    const { session } = s.login()
+    await want(session, '127.0.0.1', 8080)
+    ours()[0].emit('onstream', fakeStream())
+    session.opened[0].emit('onopen')
+    const closing = s.server.close({ drainMs: 3_600_000 })
+    assert.strictEqual(ours()[0].called.at(-1), 'close')
+    assert(!session.called.includes('close'))
+    assert.deepStrictEqual(await want(session, '127.0.0.1', 8081), [false, 0])
+    s.binding.made.relay[0].emit('onclose', null)
+    assert(session.called.includes('close'))
+    session.emit('onclose', null)
+    s.binding.made.listener[0].emit('onclose')
+    await closing
   })
 })

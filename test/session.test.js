@@ -42,10 +42,10 @@ describe('Session (scripted addon)', () => {
     const s = await ready({ forward: '0:a:1' })
     const refs = () => [s.native, ...s.binding.made.listener].map((one) => one.called.filter((name) => /ref$/.test(name)).join())
     assert.strictEqual(s.session.unref(), s.session)
-    await s.session.forward('0:b:2')
+    await s.session.forwardLocal('0:b:2')
     assert.deepStrictEqual(refs(), ['unref', 'unref', 'unref'])
     assert.strictEqual(s.session.ref(), s.session)
-    await s.session.forward('0:c:3')
+    await s.session.forwardLocal('0:c:3')
     assert.deepStrictEqual(refs(), ['unref,ref', 'unref,ref', 'unref,ref', ''])
     s.session.close()
     await s.end()
@@ -154,26 +154,26 @@ describe('Session (scripted addon)', () => {
 
   it('opens channels', async () => {
     const s = await ready()
-    const opening = s.session.open('db.internal', 5432)
+    const opening = s.session.open({ host: 'db.internal', port: 5432 })
     const [channel] = s.native.opened
     assert.deepStrictEqual(channel.target, { type: 0, host: 'db.internal', port: 5432 })
     channel.emit('onopen')
     const stream = await opening
     stream.write('x')
     assert(channel.called.includes('write'))
-    const refused = s.session.open('db.internal', 1)
+    const refused = s.session.open({ host: 'db.internal', port: 1 })
     s.native.opened[1].emit('onclose', nativeError('ERR_ALKNET_CHANNEL', 'channel', null, 0, 2, 'Connection refused'))
     await assert.rejects(refused, { code: 'ERR_ALKNET_CHANNEL', reason: 2 })
-    await assert.rejects(s.session.open('a b', 1), { code: 'ERR_ALKNET_OPTION' })
-    await assert.rejects(s.session.open('a', 65536), { code: 'ERR_ALKNET_OPTION' })
+    await assert.rejects(s.session.open({ host: 'a b', port: 1 }), { code: 'ERR_ALKNET_OPTION' })
+    await assert.rejects(s.session.open({ host: 'a', port: 65536 }), { code: 'ERR_ALKNET_OPTION' })
     await s.end()
-    await assert.rejects(s.session.open('a', 1), { code: 'ERR_ALKNET_CLOSED' })
+    await assert.rejects(s.session.open({ host: 'a', port: 1 }), { code: 'ERR_ALKNET_CLOSED' })
   })
 
   it('stops opening a channel when it is told to', async () => {
     const s = await ready()
     const controller = new AbortController()
-    const opening = s.session.open('a', 1, { signal: controller.signal })
+    const opening = s.session.open({ host: 'a', port: 1 }, { signal: controller.signal })
     controller.abort()
     await assert.rejects(opening, { code: 'ERR_ALKNET_CANCELED' })
     assert(s.native.opened[0].called.includes('close'))
@@ -184,12 +184,48 @@ describe('Session (scripted addon)', () => {
     const s = await ready({ forward: '0:web:80' })
     const stream = fakeStream()
     s.binding.made.listener[0].emit('onstream', stream)
+    const [channel] = s.native.opened
+    assert.deepStrictEqual(channel.target, { type: 0, host: 'web', port: 80 })
     const [relay] = s.binding.made.relay
-    assert.deepStrictEqual([relay.a, relay.b], [stream, s.native.opened[0]])
+    assert.deepStrictEqual([relay.a, relay.b, relay.ms], [stream, channel, 30_000])
+    relay.emit('onclose', null)
+    assert.strictEqual(s.session._relays.count, 0)
     await s.end()
     const late = fakeStream()
     s.binding.made.listener[0].emit('onstream', late)
     assert.deepStrictEqual(late.called, ['close'])
+  })
+
+  it('leads a forward to a Unix socket of the server', async () => {
+    const s = await ready({ forward: '0:/run/db.sock' })
+    s.binding.made.listener[0].emit('onstream', fakeStream())
+    assert.deepStrictEqual(s.native.opened[0].target, { type: 2, host: '/run/db.sock', port: 0 })
+    await s.end()
+  })
+
+  it('gives the channel of a forward openTimeout to open, and forgets it when it did not', async () => {
+    const s = await ready({ forward: '0:web:80', openTimeout: 1 })
+    s.binding.made.listener[0].emit('onstream', fakeStream())
+    const [relay] = s.binding.made.relay
+    assert.strictEqual(relay.ms, 1000)
+    assert.strictEqual(s.session._relays.count, 1)
+    relay.emit('onclose', nativeError('ERR_ALKNET_TIMEOUT', 'channel', null, 0, 0, 'x'))
+    assert.strictEqual(s.session._relays.count, 0)
+    await s.end()
+  })
+
+  it('drains a connection whose channel is still opening', async () => {
+    const s = await ready({ forward: '0:web:80' })
+    s.binding.made.listener[0].emit('onstream', fakeStream())
+    const closing = s.session.close({ drainMs: 3_600_000 })
+    await turn()
+    assert(!s.native.called.includes('close'))
+    s.native.opened[0].emit('onopen')
+    s.binding.made.relay[0].emit('onclose', null)
+    await turn()
+    assert(s.native.called.includes('close'))
+    await s.end()
+    await closing
   })
 
   it('reports the end once, with its reason', async () => {
@@ -317,5 +353,266 @@ describe('SOCKS (scripted addon)', () => {
     socks = fakeSocks()
     ask()
     assert.deepStrictEqual(socks.calls, [['refuse', 1]])
+  })
+})
+
+describe('remote forwards (scripted addon)', () => {
+  let s
+  const channelOf = (type, host, port) => {
+    const channel = fakeStream('channel')
+    s.native.emit('onchannel', channel, type, host, port, '198.51.100.1', 4711)
+    return channel
+  }
+  const refusals = () => s.native.calls.filter(([name]) => name === 'refuse').map(([, channel, reason, text]) => ({ channel, reason, text }))
+  /** Has the server grant all that it has been asked for and has not answered. */
+  const grant = (port) => s.native.asked.forEach((_, i) => s.native.emit('onreply', i + 1, true, port))
+  const standing = async (spec, port = 8080) => {
+    const promise = s.session.forwardRemote(spec)
+    s.native.emit('onreply', s.native.asked.length, true, port)
+    return promise
+  }
+  beforeEach(async () => { s = await ready() })
+  afterEach(async () => {
+    await s.end()
+    assert.strictEqual(s.session._relays.count, 0)
+    assert.deepStrictEqual(s.session.openListeners, [])
+  })
+
+  it('asks as the protocol has it, and knows the port that was chosen', async () => {
+    const all = Promise.all(['8080:web:80', '*:0:web:80', '[::1]:1:/x.sock', '/a.sock:web:80', '0'].map((spec) => s.session.forwardRemote(spec)))
+    assert.deepStrictEqual(s.native.asked, [
+      ['listen', false, 'localhost', 8080], ['listen', false, '', 0], ['listen', false, '::1', 1], ['listen', true, '/a.sock', 0], ['listen', false, 'localhost', 0]])
+    grant(4711)
+    const forwards = await all
+    assert.deepStrictEqual(forwards.map((one) => one.address()), [
+      { address: 'localhost', family: 0, port: 4711 }, { address: '*', family: 0, port: 4711 }, { address: '::1', family: 6, port: 4711 },
+      { path: '/a.sock' }, { address: 'localhost', family: 0, port: 4711 }])
+    assert.deepStrictEqual(forwards.map((one) => [one.kind, one.spec])[1], ['remote-forward', '*:0:web:80'])
+    assert.deepStrictEqual(s.session.openListeners, forwards)
+    assert.strictEqual(s.session.unref().ref(), s.session)
+  })
+
+  it('joins a channel with an address in one call', async () => {
+    await standing('8080:127.0.0.1:80')
+    const channel = channelOf(1, 'localhost', 8080)
+    assert.deepStrictEqual(channel.calls, [['connect', '127.0.0.1', 80, 20_000]])
+    assert.strictEqual(s.session._relays.count, 1)
+    channel.emit('onclose', null)
+  })
+
+  it('joins a channel with a Unix socket', async () => {
+    await standing('/a.sock:/b.sock')
+    const channel = channelOf(3, '/a.sock', 0)
+    const [target] = s.binding.made.unix
+    assert.deepStrictEqual(target.target, { path: '/b.sock' })
+    target.emit('onopen')
+    assert.deepStrictEqual(s.native.calls.at(-1), ['accept', channel])
+    const [relay] = s.binding.made.relay
+    assert.deepStrictEqual([relay.a, relay.b], [channel, target])
+    relay.emit('onclose', null)
+  })
+
+  it('says why the target cannot be reached', async () => {
+    await standing('8080:127.0.0.1:80')
+    await standing('/a.sock:/b.sock')
+    const first = channelOf(1, 'localhost', 8080)
+    first.emit('onrefused', nativeError('ERR_ALKNET_SYS', 'system', 'ECONNREFUSED', -111, 0, 'x'))
+    const second = channelOf(3, '/a.sock', 0)
+    s.binding.made.unix[0].emit('onclose', nativeError('ERR_ALKNET_SYS', 'system', 'ENOENT', -2, 0, 'x'))
+    assert.deepStrictEqual(refusals(), [{ channel: first, reason: 2, text: 'Connection refused' }, { channel: second, reason: 2, text: 'no such file' }])
+  })
+
+  it('gives up the target when the channel goes', async () => {
+    await standing('/a.sock:/b.sock')
+    const channel = channelOf(3, '/a.sock', 0)
+    channel.emit('onclose', null)
+    assert.deepStrictEqual(s.binding.made.unix[0].called, ['close'])
+    assert.deepStrictEqual(refusals(), [])
+  })
+
+  it('takes only what it has asked for', async () => {
+    await standing('8080:127.0.0.1:80')
+    await standing('/a.sock:/b.sock')
+    for (const [type, host, port] of [[0, 'localhost', 8080], [1, 'localhost', 8081], [2, '/a.sock', 0], [3, '/b.sock', 0], [3, 'localhost', 8080], [1, '/a.sock', 0]]) {
+      const channel = channelOf(type, host, port)
+      assert.deepStrictEqual(refusals().at(-1), { channel, reason: 1, text: 'not asked for' })
+    }
+    const leadsTo = (host, target) => {
+      const channel = channelOf(1, host, 8080)
+      assert.deepStrictEqual(channel.calls[0].slice(0, 2), ['connect', target])
+      channel.emit('onclose', null)
+    }
+    leadsTo('192.0.2.1', '127.0.0.1') // the server sees its address in its own way
+    await standing('[::1]:8080:127.0.0.2:80')
+    leadsTo('::1', '127.0.0.2')
+    leadsTo('localhost', '127.0.0.1')
+    const unclear = channelOf(1, '192.0.2.1', 8080)
+    assert.deepStrictEqual(refusals().at(-1).channel, unclear)
+  })
+
+  it('takes nothing more once it is closed, and is closed when the server says so', async () => {
+    const forward = await standing('0:127.0.0.1:80')
+    let isClosed = false
+    const closing = forward.close().then(() => { isClosed = true })
+    assert.strictEqual(forward.close(), forward.closed)
+    assert.deepStrictEqual(s.native.asked.at(-1), ['unlisten', false, 'localhost', 8080])
+    assert.deepStrictEqual(s.session.openListeners, [])
+    channelOf(1, 'localhost', 8080)
+    assert.strictEqual(refusals().at(-1).text, 'not asked for')
+    await turn()
+    assert(!isClosed)
+    s.native.emit('onreply', 2, true, 0)
+    await closing
+  })
+
+  it('is refused with the place, and what to do', async () => {
+    for (const [spec, pattern] of [['80:a:1', /^remote forward localhost:80:a:1: the server refused to listen on localhost:80 .*--permit-listen/], ['/x:a:1', /listen on \/x .*--permit-listen unix:/]]) {
+      const promise = s.session.forwardRemote(spec)
+      s.native.emit('onreply', s.native.asked.length, false, 0)
+      await assert.rejects(promise, { code: 'ERR_ALKNET_CHANNEL', stage: 'listen', reason: 1, message: pattern })
+    }
+    for (const spec of ['x', 5, undefined]) await assert.rejects(s.session.forwardRemote(spec), { code: 'ERR_ALKNET_OPTION' })
+  })
+
+  it('says which engine can', async () => {
+    s.native.listen = () => { throw nativeError('ERR_ALKNET_UNSUPPORTED', 'engine', null, 0, 0, 'x') }
+    await assert.rejects(s.session.forwardRemote('80:a:1'), { code: 'ERR_ALKNET_UNSUPPORTED', message: /sshEngine native/ })
+  })
+
+  it('ends with the session, answered or not', async () => {
+    const forward = await standing('0:127.0.0.1:80')
+    const closing = (await standing('/a.sock:/b.sock')).close()
+    const asked = assert.rejects(s.session.forwardRemote('80:a:1'), { code: 'ERR_ALKNET_CLOSED' })
+    s.native.emit('onclose', null)
+    await Promise.all([forward.closed, closing, asked, s.session.closed])
+    await assert.rejects(s.session.forwardRemote('80:a:1'), { code: 'ERR_ALKNET_CLOSED' })
+  })
+
+  it('takes a late yes back', async () => {
+    const { session } = s
+    session._openMs = 1
+    await assert.rejects(session.forwardRemote('0:a:1'), { code: 'ERR_ALKNET_TIMEOUT', stage: 'listen' })
+    s.native.emit('onreply', 1, true, 4711)
+    assert.deepStrictEqual(s.native.asked, [['listen', false, 'localhost', 0], ['unlisten', false, 'localhost', 4711]])
+    assert.deepStrictEqual(session.openListeners, [])
+  })
+
+  describe('SOCKS', () => {
+    let door
+    const ask = (host, port = 80) => {
+      const socks = fakeSocks()
+      door.emit('onrequest', socks, 5, host, port)
+      return socks
+    }
+    beforeEach(async () => {
+      await standing('1080', 1080)
+      const channel = channelOf(1, 'localhost', 1080)
+      door = s.binding.made.door[0]
+      assert.deepStrictEqual(s.native.calls.at(-1), ['accept', channel])
+      assert.deepStrictEqual(door.calls, [['enter', channel]])
+      channelOf(1, 'localhost', 1080)
+      assert.strictEqual(s.binding.made.door.length, 1, 'one is enough')
+      s.native.emit = ((emit) => function (event, ...args) {
+        emit.call(this, event, ...args)
+        if (event === 'onclose') setImmediate(() => door.emit('onclose'))
+      })(s.native.emit)
+    })
+    afterEach(async () => {
+      await s.end()
+      assert.strictEqual(door.called.at(-1), 'close')
+    })
+
+    it('reaches a target from here', () => {
+      const socks = ask('127.0.0.1')
+      const [target] = s.binding.made.tcp.slice(1)
+      assert.deepStrictEqual(target.target, { address: '127.0.0.1', port: 80 })
+      target.emit('onopen')
+      assert.deepStrictEqual(socks.calls, [['join', target, 20_000]])
+      assert.strictEqual(s.session._relays.count, 1)
+      socks.emit('onclose', null)
+    })
+
+    it('refuses what the built-in deny names, our own listeners, and reserved names, without a look-up', async () => {
+      await s.session.forwardLocal('7000:a:1')
+      for (const [host, port] of [['169.254.169.254', 80], ['::ffff:169.254.169.254', 80], ['0.0.0.0', 80], ['fe80::1', 80], ['127.0.0.1', 7000], ['alknet-x', 80], ['ALKNET-x.', 80]]) {
+        const socks = ask(host, port)
+        assert.deepStrictEqual(socks.calls, [['refuse', 2]], host)
+        socks.emit('onclose', null)
+      }
+      for (const [host, port] of [['-x', 80], ['127.0.0.1', 0]]) {
+        const socks = ask(host, port)
+        assert.deepStrictEqual(socks.calls, [['refuse', 1]], host)
+        socks.emit('onclose', null)
+      }
+      assert.strictEqual(s.binding.made.tcp.length, 1)
+    })
+
+    it('replies with the reason', () => {
+      const refused = ask('127.0.0.1')
+      s.binding.made.tcp[1].emit('onclose', nativeError('ERR_ALKNET_SYS', 'system', 'ECONNREFUSED', -111, 0, 'x'))
+      assert.deepStrictEqual(refused.calls, [['refuse', 5]])
+      const broken = ask('127.0.0.1')
+      s.binding.made.tcp[2].emit('onopen')
+      broken.emit('onrefused', nativeError('ERR_ALKNET_TIMEOUT', 'timeout', null, 0, 0, 'x'))
+      assert.deepStrictEqual(broken.calls.at(-1), ['refuse', 1])
+      for (const socks of [refused, broken]) socks.emit('onclose', null)
+    })
+
+    it('gives up when the client does', () => {
+      const socks = ask('127.0.0.1')
+      socks.emit('onclose', null)
+      assert.deepStrictEqual(s.binding.made.tcp[1].called, ['close'])
+      assert.deepStrictEqual(socks.calls, [])
+    })
+  })
+})
+
+describe('remote forwards at the start (scripted addon)', () => {
+  /** As far as the login; the session has not started yet. */
+  async function loggedIn (options) {
+    const s = await begin({ remoteForward: ['8080:a:1', '/x.sock:b:2'], ...options })
+    s.tcp.emit('onopen')
+    await turn()
+    s.native.emit('onhostkey', BLOB)
+    await turn()
+    s.native.emit('onlogin')
+    s.native.emit('onready')
+    await turn()
+    assert.deepStrictEqual(s.native.asked, [['listen', false, 'localhost', 8080], ['listen', true, '/x.sock', 0]])
+    return s
+  }
+
+  /** The session ends, as it has been told. */
+  async function end (s, err = null) {
+    await turn()
+    assert(s.native.called.includes('close'))
+    s.native.emit('onclose', err)
+  }
+
+  it('are all there, or there is no session', async () => {
+    const s = await loggedIn()
+    const failed = assert.rejects(s.promise, { code: 'ERR_ALKNET_CHANNEL', message: /^remote forward \/x\.sock:b:2: / })
+    s.native.emit('onreply', 1, true, 8080)
+    s.native.emit('onreply', 2, false, 0)
+    await end(s)
+    await failed
+  })
+
+  it('do not hide why the session ended', async () => {
+    const s = await loggedIn()
+    const failed = assert.rejects(s.promise, { code: 'ECONNRESET', stage: 'session' })
+    s.native.emit('onreply', 1, false, 0)
+    s.native.emit('onreply', 2, false, 0)
+    await end(s, nativeError('ERR_ALKNET_SYS', 'system', 'ECONNRESET', -104, 0, 'x'))
+    await failed
+  })
+
+  it('can be aborted', async () => {
+    const controller = new AbortController()
+    const s = await loggedIn({ signal: controller.signal })
+    const failed = assert.rejects(s.promise, { code: 'ERR_ALKNET_CANCELED' })
+    controller.abort()
+    await end(s)
+    await failed
   })
 })

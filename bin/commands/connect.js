@@ -4,11 +4,11 @@
 
 const { Option } = require('commander')
 const {
-  DRAIN_MS, addCommon, addPlanned, gather, number, onStop, passphrase, printer, repeatable, value
+  DRAIN_MS, addCommon, addPlanned, gather, listenerLine, number, onStop, passphrase, printer, repeatable, value
 } = require('./shared')
 
 const PLANNED = [
-  '--peer <id>', '--remote-forward <spec>', '--proxy <url>', '--tls-server-name <name>', '--tls-ca <path>',
+  '--peer <id>', '--proxy <url>', '--tls-server-name <name>', '--tls-ca <path>',
   '--insecure', '--iroh-relay <url>', '--retry'
 ]
 
@@ -17,18 +17,13 @@ Examples:
   $ alknet connect --server example.com --identity ~/.ssh/id_ed25519 --accept-new
   $ alknet connect --server example.com:2222 --identity key --host-key SHA256:... --socks5 127.0.0.1:0
   $ alknet connect --server example.com --identity key --forward 5432:db.internal:5432
+  $ alknet connect --server example.com --identity key --remote-forward 8080:127.0.0.1:3000
   $ alknet connect --config alknet.toml --profile work
 
 The SOCKS5 proxy is always there; names are looked up at the server. SIGTERM and
 SIGINT let connections end for up to 2 s and exit with 0; a second one ends at
 once. When the session is lost, the program says so and exits with 1.
 The passphrase of an encrypted key comes from ALKNET_PASSPHRASE or a prompt.`
-
-function readyLine (listener) {
-  const { address, port } = listener.address()
-  const where = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-  return listener.kind === 'socks5' ? `SOCKS5 proxy on ${where}` : `forward on ${where}`
-}
 
 async function run (flags, command) {
   const { options, explain, isQuiet } = await gather(command, { kind: 'connect', planned: PLANNED })
@@ -46,7 +41,7 @@ async function run (flags, command) {
   })
   try {
     session = await openSession({ socks5: true, ...options, passphrase, signal: controller.signal })
-    for (const listener of session.localListeners) printer(isQuiet)(readyLine(listener))
+    for (const listener of session.openListeners) printer(isQuiet)(listenerLine({ kind: listener.kind, address: listener.address() }))
     await session.closed
     if (session.error !== null) throw lost(session.error)
   } catch (err) {
@@ -66,6 +61,7 @@ module.exports = (alknet) => {
     .description('connect to a server and offer a SOCKS5 proxy and forwards')
     .addOption(value('--server <host[:port]>', 'the server (required; default port: 22)', 'ALKNET_SERVER'))
     .addOption(repeatable('--identity <path>', 'private key (repeatable; required)', 'ALKNET_IDENTITY'))
+    .addOption(repeatable('--certificate <path>', 'certificate for one of the identities, besides a PATH-cert.pub beside it (repeatable)'))
     .addOption(value('--user <name>', 'user name (default: alknet)', 'ALKNET_USER'))
     .addOption(repeatable('--known-hosts <path>', 'known host keys (repeatable; default: ~/.config/alknet/known_hosts, and ~/.ssh/known_hosts read-only)', 'ALKNET_KNOWN_HOSTS'))
     .addOption(repeatable('--host-key <SHA256:...>', 'trust just this host key (repeatable)', 'ALKNET_HOST_KEY'))
@@ -73,10 +69,12 @@ module.exports = (alknet) => {
     .addOption(value('--socks5 <addr:port>', 'where the SOCKS5 proxy listens (default: 127.0.0.1:1080; port 0: any)', 'ALKNET_SOCKS5'))
     .addOption(value('--socks5-auth <user:pass>', 'ask the proxy\'s users for this'))
     .addOption(new Option('--socks5-open', 'let the proxy listen where others can reach it, without --socks5-auth'))
-    .addOption(repeatable('--forward <spec>', '[bind:]port:host:hostport (repeatable; IPv6 in brackets; port 0: any)'))
-    .addOption(number('--connect-timeout <seconds>', 'time to reach the server (default: 20)'))
+    .addOption(repeatable('-L, --forward <spec>', '[bind:]port:host:hostport, or a path of a Unix socket on either side (repeatable; IPv6 in brackets; port 0: any)'))
+    .addOption(repeatable('-R, --remote-forward <spec>', 'the same with the sides exchanged: the server listens; [bind:]port alone: a SOCKS5 proxy there that leaves here (repeatable)'))
+    .addOption(number('--connect-timeout <seconds>', 'time to reach the server, or the target of a remote forward (default: 20)'))
     .addOption(number('--handshake-timeout <seconds>', 'time for key exchange and login (default: 30)'))
     .addOption(number('--open-timeout <seconds>', 'time for the server to reach a target (default: 30)'))
+    .addOption(number('--max-lookups <n>', 'names that remote forwards may have looked up at once (default: 64)'))
     .addOption(value('--profile <name>', 'the part [profiles.NAME] of the --config file, over its [client]'))
     .addOption(new Option('--check', 'say what is wrong, or print what would be in effect, and exit'))
     .addHelpText('after', EPILOGUE)

@@ -6,9 +6,10 @@ const { Option } = require('commander')
 const {
   DRAIN_MS, addCommon, addPlanned, gather, number, onStop, passphrase, printer, repeatable, rules
 } = require('./shared')
+const { usage } = require('./running')
 
 const PLANNED = [
-  '--cert-authority <path>', '--revoked-keys <path>', '--tls-cert <path>', '--tls-key <path>',
+  '--tls-cert <path>', '--tls-key <path>',
   '--acme-domain <name>', '--acme-directory <url>', '--acme-contact <address>', '--acme-cache <path>',
   '--acme-challenge <kind>', '--stealth', '--stealth-upstream <url>', '--proxy <url>',
   '--metrics <address>'
@@ -28,7 +29,7 @@ Allowed are all targets but link-local, metadata and unspecified addresses and
 this server's own listeners, until a rule or --default says otherwise.
 docs/policy.md has the rules, docs/config.md the file.
 
-SIGHUP reads the file and the authorized keys again: all of it, or nothing when
+SIGHUP reads the file, the keys and the revocations again: all of it, or nothing when
 something is wrong. SIGTERM and SIGINT stop accepting, let connections end for
 up to 2 s and exit with 0; a second one ends at once.`
 
@@ -36,14 +37,20 @@ function hostPortOf ({ address, port }) {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
 
+/** A CA as a comment of TOML's, which holds no control characters. */
+function comment ({ source, line, type, fingerprint }) {
+  return `# certificate authority ${fingerprint} ${type} (${source}:${line})`.replace(/[^\x20-\x7e]/g, '?')
+}
+
 /** --check: what would be in effect on stdout, lines of no use on stderr. */
 async function check ({ options, explain }) {
   const { checkServe } = require('../..')
-  const { config, problems } = await checkServe({ ...options, passphrase }).catch((err) => { throw explain(err) })
+  const { config, problems, authorities } = await checkServe({ ...options, passphrase }).catch((err) => { throw explain(err) })
   for (const { source, line, message } of problems) {
     process.stderr.write(`${source}:${line}: ${message}; this line grants nothing\n`)
   }
   process.stdout.write(config)
+  for (const one of authorities) process.stdout.write(`${comment(one)}\n`)
 }
 
 /** What the next SIGHUP takes over; its errors name file, line and column. */
@@ -56,6 +63,7 @@ async function changes (collect) {
 
 async function run (collect, command) {
   const given = await collect()
+  if (given.options.listen?.length === 0) throw usage('listen is empty: nobody could connect')
   if (command.opts().check) return check(given)
   const { serve } = require('../..')
   const controller = new AbortController()
@@ -64,7 +72,7 @@ async function run (collect, command) {
     if (server === null) controller.abort()
     else server.close({ drainMs: DRAIN_MS })
   })
-  const reload = () => server?.reload(() => changes(collect)).catch(() => {}) // it has been logged
+  const reload = () => server?.reloadAll(() => changes(collect)).catch(() => {}) // it has been logged
   process.on('SIGHUP', reload)
   try {
     server = await serve({ ...given.options, passphrase, signal: controller.signal })
@@ -84,7 +92,10 @@ module.exports = (alknet) => {
   const command = alknet.command('serve')
     .description('run the server that clients connect to')
     .addOption(repeatable('--key <path>', 'private host key (repeatable; required)'))
+    .addOption(repeatable('--host-certificate <path>', 'certificate for one of the host keys, besides a PATH-cert.pub beside it (repeatable)'))
     .addOption(repeatable('--authorized-keys <path>', 'who may log in (repeatable; default: nobody)'))
+    .addOption(repeatable('--cert-authority <path>', 'public keys of CAs whose user certificates let in (repeatable; default: none)'))
+    .addOption(repeatable('--revoked-keys <path>', 'keys, fingerprints or a KRL that let nobody in (repeatable; default: none)'))
     .addOption(repeatable('--listen <addr:port>', 'where to listen (repeatable; port 0: any; default: 0.0.0.0:22)'))
     .addOption(number('--max-connections-per-ip <n>', '0: no limit (default: 0)'))
     .addOption(number('--max-auth-attempts <n>', 'keys a connection may try or ask about (default: 10)'))
@@ -92,6 +103,7 @@ module.exports = (alknet) => {
     .addOption(number('--login-grace <seconds>', 'time to log in (default: 30)'))
     .addOption(number('--max-sessions <n>', '0: no limit (default: 0)'))
     .addOption(number('--max-lookups <n>', 'names a session may have looked up at once (default: 64)'))
+    .addOption(number('--max-remote-forwards <n>', 'places that a session may have the server listen on (default: 64)'))
     .addOption(number('--connect-timeout <seconds>', 'time to reach a target (default: 20)'))
     .addOption(repeatable('--permit-listen <rule>', 'address:port [principals] [transports] that clients may listen on here, or none (repeatable; default: loopback:1024-65535)'))
     .addOption(new Option('--check', 'say what is wrong, or print what would be in effect, and exit'))

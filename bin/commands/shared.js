@@ -63,6 +63,7 @@ function addCommon (command) {
     .addOption(value('--log-level <level>', 'error, warn, info or debug (default: info)', 'ALKNET_LOG_LEVEL'))
     .addOption(value('--log-format <format>', 'text or json (default: text)', 'ALKNET_LOG_FORMAT'))
     .addOption(new Option('--quiet', 'only errors').env('ALKNET_QUIET'))
+    .addOption(value('--control <path>', 'socket on which alknet status and alknet forward ask; off: none (default: one in a directory of its own)'))
     .addOption(value('--config <file>', 'TOML with what flags hold; flags and variables come before it'))
 }
 
@@ -126,7 +127,7 @@ async function gather (command, { kind, planned = [], renamed = {}, flagRules })
   const config = attributes.config === undefined
     ? null
     : await readConfig(attributes.config, { command: kind, profile: attributes.profile }).catch((err) => { throw inFlags(err) })
-  const options = { ...config?.options, ...flags, log: logOptions(attributes, config) }
+  const options = { control: true, ...config?.options, ...flags, log: logOptions(attributes, config) }
   if (flagRules !== undefined) options.forwarding = forwardingOptions(attributes, flagRules, config?.options.forwarding)
   const isGiven = (option) => Object.hasOwn(flags, option) ||
     attributes[option.replace(/^(log|forwarding)\.(\w)/, (_, part, c) => part === 'log' ? `log${c.toUpperCase()}` : c)] !== undefined
@@ -146,6 +147,24 @@ function explained (err, { config, isGiven, flagRules, renamed }) {
   inFlags(err, renamed)
   if (typeof where === 'string') err.message = `${where}: ${err.message.replace(/^--/, '')}`
   return err
+}
+
+/** Where something listens: { address, port } or { path }. */
+function placeOf ({ address, port, path }) {
+  if (path !== undefined) return path
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+const LISTENERS = { socks5: 'SOCKS5 proxy', forward: 'forward', 'remote-forward': 'remote forward' }
+
+/** 'forward on 127.0.0.1:5432', as connect prints it; address: of its address(). */
+function listenerLine ({ kind, address }) {
+  return `${LISTENERS[kind] ?? plain(kind)} on ${plain(placeOf(address))}`
+}
+
+/** Text that a peer may have chosen, for a terminal. */
+function plain (text) {
+  return String(text).replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /** Lines for a person or a script, on stdout; the log goes to stderr. */
@@ -180,7 +199,7 @@ const EXIT_BY_STAGE = { options: 2, key: 2, auth: 3, hostkey: 4, dns: 5, connect
 
 /** Spec §3. */
 function exitCodeOf (err) {
-  if (err.code === 'ERR_ALKNET_TIMEOUT' && err.stage !== 'session') return 5
+  if (err.code === 'ERR_ALKNET_TIMEOUT' && !['session', 'control', 'listen'].includes(err.stage)) return 5
   return EXIT_BY_STAGE[err.stage] ?? 1
 }
 
@@ -250,9 +269,12 @@ module.exports = {
   exitCodeOf,
   gather,
   inFlags,
+  listenerLine,
   number,
   onStop,
   passphrase,
+  placeOf,
+  plain,
   printer,
   repeatable,
   rules,

@@ -38,7 +38,7 @@ const COMMANDS = {
   },
 
   async open ({ session, host, port }) {
-    const stream = await sessions.get(session).open(host, port)
+    const stream = await sessions.get(session).open({ host, port })
     stream.on('error', () => {}) // echo() says so
     const name = next++
     channels.set(name, stream)

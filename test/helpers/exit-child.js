@@ -94,7 +94,8 @@ async function main () {
       return 'secret'
     },
     hostKey: host.fingerprint,
-    socks5: '127.0.0.1:0'
+    socks5: '127.0.0.1:0',
+    remoteForward: [`0:127.0.0.1:${source.address().port}`, '0']
   })
   at('connect')
   const session = await opening
@@ -102,7 +103,7 @@ async function main () {
   session.on('close', () => at('close'))
   at('ready')
 
-  const connecting = session.open('alknet-echo', 1)
+  const connecting = session.open({ host: 'alknet-echo', port: 1 })
   at('open')
   const channel = await connecting
   at('channel')
@@ -111,13 +112,14 @@ async function main () {
   at('write')
   await once(channel, 'data')
 
-  const download = await session.open('127.0.0.1', source.address().port)
+  const download = await session.open({ host: '127.0.0.1', port: source.address().port })
   let got = 0
   download.on('data', (chunk) => {
     got += chunk.length
     if (got > 3e6) at('transfer')
   })
-  const [{ port }] = session.localListeners.map((listener) => listener.address())
+  const [{ port }, ...remote] = session.openListeners.map((listener) => listener.address())
+  for (const one of remote) net.connect(one.port, '127.0.0.1').on('error', () => {}).resume().write(Buffer.of(5))
   const proxied = net.connect(port, '127.0.0.1')
   proxied.on('error', () => {})
   const target = source.address().port

@@ -35,8 +35,8 @@ class Handle {
 }
 
 const STREAM = ['resume', 'pause', 'write', 'end', 'close', 'peer', 'local', 'connect']
-const SOCKS = ['connect', 'refuse', 'close']
-const SESSION = ['trust', 'login', 'admit', 'keepalive', 'received', 'info', 'close', 'open', 'accept', 'refuse', 'ref', 'unref']
+const SOCKS = ['connect', 'join', 'refuse', 'close']
+const SESSION = ['trust', 'login', 'admit', 'keepalive', 'received', 'sent', 'info', 'close', 'open', 'accept', 'refuse', 'answer', 'ref', 'unref']
 
 function fakeStream (kind = 'tcp') {
   const stream = new Handle(kind, STREAM)
@@ -53,13 +53,23 @@ function fakeSession () {
     session.opened.push(channel)
     return channel
   }
-  session.answers = { received: 0, info: {} }
+  session.asked = [] // of the peer, by listen() and unlisten(); an id is a place from 1
+  for (const name of ['listen', 'unlisten']) {
+    session[name] = (isLocal, host, port) => session.asked.push([name, isLocal, host, port])
+  }
+  session.answers = { received: 0, sent: 0, info: {} }
   return session
 }
 
 function fakeListener (address, port) {
   const listener = new Handle('listener', ['close', 'ref', 'unref', 'address'])
   listener.answers = { address: { address, port: port || 41000, family: 4 } }
+  return listener
+}
+
+function fakeUnixListener (path) {
+  const listener = fakeListener()
+  listener.answers = { address: { path } }
   return listener
 }
 
@@ -70,7 +80,7 @@ function fakeSocks () {
 
 /** A whole addon. made: everything that it has made, by kind. */
 function fakeBinding () {
-  const made = { tcp: [], listener: [], session: [], relay: [] }
+  const made = { tcp: [], unix: [], listener: [], door: [], session: [], relay: [] }
   const keep = (kind, handle) => {
     made[kind].push(handle)
     return handle
@@ -81,17 +91,22 @@ function fakeBinding () {
     engines: ['libssh'],
     versions: {},
     connectTcp: (address, port) => keep('tcp', Object.assign(fakeStream(), { target: { address, port } })),
+    connectUnix: (path) => keep('unix', Object.assign(fakeStream('pipe'), { target: { path } })),
+    listenUnix: (path) => keep('listener', fakeUnixListener(path)),
+    socksDoor: (user, password, ms) => keep('door', Object.assign(new Handle('door', ['enter', 'close']), { ms })),
     listenTcp: (address, port) => keep('listener', fakeListener(address, port)),
     listenSocks: (address, port, user, password, ms) =>
       keep('listener', Object.assign(fakeListener(address, port), { user, password, ms })),
     sshClient: (stream, options) => keep('session', Object.assign(fakeSession(), { stream, options })),
     sshServer: (stream, options) => keep('session', Object.assign(fakeSession(), { stream, options })),
-    relay: (a, b) => keep('relay', Object.assign(new Handle('relay', ['close']), { a, b })),
+    relay: (a, b, ms) => keep('relay', Object.assign(new Handle('relay', ['close']), { a, b, ms })),
     fingerprint: (blob) => `SHA256:${Buffer.from(blob).toString('hex')}`,
     readPublicBlob: () => ({}),
+    isCertificate: () => false,
     keyFormat: () => 'openssh',
     readPrivateKey: async (text) => ({ blob: () => Buffer.from(text) }),
     hostsMatch: () => ({ verdict: 'unknown', line: 0, types: '' }),
+    hostsAuthority: () => ({ verdict: 'unknown', line: 0, types: '' }),
     hostsLine: (host, port, hashed, blob) => `${host}:${port} ${Buffer.from(blob).toString('base64')}\n`
   }
 }

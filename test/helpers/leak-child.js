@@ -48,21 +48,21 @@ async function main () {
 
   /** One way to use and to leave a session for each i. */
   async function round (i) {
-    switch (i % 10) {
+    switch (i % 12) {
       case 0: { // orderly
         const session = await alknet.openSession({ ...options, socks5: '127.0.0.1:0', forward: `0:127.0.0.1:${target}` })
-        await talk(await session.open('127.0.0.1', target))
-        await talk(await session.open('alknet-echo', 1))
+        await talk(await session.open({ host: '127.0.0.1', port: target }))
+        await talk(await session.open({ host: 'alknet-echo', port: 1 }))
         return session.close()
       }
       case 1: { // with everything open
         const session = await alknet.openSession({ ...options, forward: `0:127.0.0.1:${target}` })
-        const [listener] = session.localListeners
+        const [listener] = session.openListeners
         const socket = net.connect(listener.address().port, '127.0.0.1')
         socket.on('error', () => {})
         socket.write('x')
         await once(socket, 'data')
-        const stream = await session.open('127.0.0.1', target)
+        const stream = await session.open({ host: '127.0.0.1', port: target })
         stream.write(Buffer.alloc(1e6))
         const gone = once(socket, 'close')
         await session.close()
@@ -70,7 +70,7 @@ async function main () {
       }
       case 2: { // destroyed channels
         const session = await alknet.openSession(options)
-        const stream = await session.open('127.0.0.1', target)
+        const stream = await session.open({ host: '127.0.0.1', port: target })
         stream.destroy()
         await session.close()
         return
@@ -95,8 +95,8 @@ async function main () {
       }
       case 7: { // refused channels
         const session = await alknet.openSession(options)
-        await expectFailure(session.open('169.254.169.254', 80))
-        await expectFailure(session.open('alknet-echo', 1, { signal: AbortSignal.abort() }))
+        await expectFailure(session.open({ host: '169.254.169.254', port: 80 }))
+        await expectFailure(session.open({ host: 'alknet-echo', port: 1 }, { signal: AbortSignal.abort() }))
         return session.close()
       }
       case 8: { // connect(), which closes its session with its stream
@@ -104,12 +104,33 @@ async function main () {
         await talk(stream)
         return stream.session.closed
       }
+      case 9: { // remote forwards, with all open
+        const session = await alknet.openSession({ ...options, remoteForward: [`0:127.0.0.1:${target}`, '0', '127.0.0.1:0:127.0.0.1:1'] })
+        const sockets = session.openListeners.map((listener) => net.connect(listener.address().port, '127.0.0.1'))
+        for (const socket of sockets) socket.on('error', () => {})
+        sockets[0].write('x')
+        sockets[1].write('\x05')
+        const ends = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)))
+        await Promise.all([once(sockets[0], 'data'), ends[2]])
+        sockets[1].resume()
+        await session.close()
+        return Promise.all(ends)
+      }
+      case 10: { // remote forwards, asked for, cancelled and refused
+        const session = await alknet.openSession(options)
+        const forward = await session.forwardRemote(`0:127.0.0.1:${target}`)
+        await expectFailure(session.forwardRemote('1:127.0.0.1:1'))
+        const closed = forward.close()
+        if (i % 24 > 12) await closed
+        expectFailure(session.forwardRemote('0:127.0.0.1:1')).catch(() => {}) // or the end comes first
+        return session.close()
+      }
       default: // nothing there
         return expectFailure(alknet.openSession({ ...options, server: '127.0.0.1:1' }))
     }
   }
 
-  for (let i = 0; i < 20; i++) await round(i)
+  for (let i = 0; i < 24; i++) await round(i)
   global.gc()
   const fdsBefore = fds()
   const rss = process.memoryUsage().rss
@@ -118,8 +139,8 @@ async function main () {
   // A thousand channels of one session.
   const session = await alknet.openSession(options)
   for (let i = 0; i < 1000; i++) {
-    if (i % 3) await talk(await session.open('127.0.0.1', target))
-    else (await session.open('127.0.0.1', target)).destroy()
+    if (i % 3) await talk(await session.open({ host: '127.0.0.1', port: target }))
+    else (await session.open({ host: '127.0.0.1', port: target })).destroy()
   }
   await session.close()
   while (server.connections > 0) await new Promise((resolve) => setImmediate(resolve))

@@ -12,12 +12,14 @@ const { key, knownHostsLine } = require('./keys')
  *
  * @param {Scope} scope
  * @param {{ host: string, port: number, user: string }} server
- * @param {object} [options] - for Client.connect(); identity: a key
+ * @param {object} [options] - for Client.connect(); identity: a key; onClient:
+ *   gets the client before it connects
  * @returns {Promise<Client & { negotiated: object }>}
  */
 async function connectSsh2 (scope, server, options = {}) {
-  const { identity = key('ed25519', 'user'), ...rest } = options
+  const { identity = key('ed25519', 'user'), onClient = () => {}, ...rest } = options
   const client = new Client()
+  onClient(client)
   scope.defer(() => { client.destroy() })
   client.on('handshake', (negotiated) => { client.negotiated = negotiated })
   const ready = new Promise((resolve, reject) => {
@@ -36,6 +38,45 @@ async function connectSsh2 (scope, server, options = {}) {
   await ready
   client.on('error', () => {}) // close follows
   return client
+}
+
+/** A string of RFC 4251 §5. */
+function sshString (bytes) {
+  const buf = Buffer.from(bytes)
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(buf.length)
+  return Buffer.concat([length, buf])
+}
+
+/**
+ * Logs in with a certificate that no ssh would offer: the bytes as they are,
+ * first asked about and then with a right signature of the key. ssh2 knows no
+ * certificates, so the requests are made here.
+ *
+ * @param {{ identity: object, blob: Buffer }} options - identity: of ed25519
+ */
+function connectWithCertificate (scope, server, { identity, blob }) {
+  const type = blob.toString('latin1', 4, 4 + blob.readUInt32BE(0))
+  const key = utils.parseKey(identity.private)
+  return connectSsh2(scope, server, {
+    identity,
+    authHandler: ['publickey'],
+    onClient: (client) => client.once('handshake', () => {
+      const protocol = client._protocol
+      protocol.authPK = (user, parsed, algorithm, isSigned) => {
+        const request = Buffer.concat([Buffer.of(50), ...[user, 'ssh-connection', 'publickey'].map(sshString),
+          Buffer.of(isSigned ? 1 : 0), sshString(type), sshString(blob)])
+        const sign = () => key.sign(Buffer.concat([sshString(protocol._kex.sessionID), request]))
+        const signature = () => sshString(Buffer.concat([sshString('ssh-ed25519'), sshString(sign())]))
+        const payload = Buffer.concat([request, ...(isSigned ? [signature()] : [])])
+        const { write } = protocol._packetRW
+        const packet = write.alloc(payload.length)
+        payload.copy(packet, write.allocStart)
+        protocol._authsQueue.push('publickey')
+        protocol._cipher.encrypt(write.finalize(packet))
+      }
+    })
+  })
 }
 
 /** A direct-tcpip channel of an ssh2 client, or its refusal ({ reason }). */
@@ -127,4 +168,4 @@ function onTcpip (state, client, accept, reject, info) {
   socket.on('close', (failed) => { if (failed && channel !== null) channel.destroy() })
 }
 
-module.exports = { connectSsh2, forwardOut, startSsh2Server }
+module.exports = { connectSsh2, connectWithCertificate, forwardOut, startSsh2Server }

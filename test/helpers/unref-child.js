@@ -19,7 +19,7 @@ async function main () {
   await session.socks5({ socks5: '127.0.0.1:0' })
   if (mode !== 'none') session.unref()
   if (mode === 'ref') session.ref()
-  if (mode === 'unref') await session.forward('0:127.0.0.1:9')
+  if (mode === 'unref') await session.forwardLocal('0:127.0.0.1:9')
   // Fires only when something else keeps the loop up.
   setTimeout(() => {
     console.log('up')

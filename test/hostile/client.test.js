@@ -167,6 +167,54 @@ describe('hostile servers', function () {
     await expectEcho(await socksOpen(scope, client.socks, '127.0.0.1', echo.port))
   })
 
+  /** A server that answers wishes to listen as it likes, and a client with `-R`. */
+  async function withWish (answer, args = []) {
+    const peer = await startSsh2Server(scope)
+    const target = await listen(scope, (socket) => socket.end())
+    let session
+    peer.server.on('connection', (client) => {
+      session = client
+      client.on('request', (accept, reject, name, info) => answer(accept, reject, name, info))
+    })
+    const wish = ['-R', `0:127.0.0.1:${target.port}`, '--ssh-engine', 'native', ...args]
+    return { peer, target, wish, open: (host, port) => new Promise((resolve) => session.forwardOut(host, port, '127.0.0.1', 2, (err, channel) => resolve(err ?? channel))) }
+  }
+
+  it('a server that opens channels for another forward than it has granted is refused', async () => {
+    const { peer, target, wish, open } = await withWish((accept) => accept(4711))
+    const client = await startConnect(scope, peer, { args: wish })
+    await client.proc.waitFor(/remote forward on localhost:4711/)
+    for (const [host, port] of [['localhost', 4712], ['localhost', 0], ['', 1]]) assert.ok(await open(host, port) instanceof Error)
+    assert.strictEqual(target.accepted, 0)
+    assert.ok(!(await open('localhost', 4711) instanceof Error))
+    assert.strictEqual(target.accepted, 1)
+  })
+
+  it('a server that opens more channels than there is room for is refused those', async () => {
+    const { peer, wish, open } = await withWish((accept) => accept(4711), ['--max-channels', '10'])
+    const echo = await echoServer(scope)
+    wish[1] = `0:127.0.0.1:${echo.port}`
+    const client = await startConnect(scope, peer, { args: wish })
+    await client.proc.waitFor(/remote forward on/)
+    const all = await Promise.all(Array.from({ length: 100 }, () => open('localhost', 4711)))
+    assert.strictEqual(all.filter((one) => !(one instanceof Error)).length, 10)
+  })
+
+  it('a server that never answers a wish to listen: exit 1, in time', async () => {
+    const { peer, wish } = await withWish(() => {})
+    const { code, stderr } = await runConnect(scope, peer, { args: [...wish, '--open-timeout', '1'] })
+    assert.strictEqual(code, 1, stderr)
+    assert.match(stderr, /^alknet: remote forward localhost:0:.* has not answered in time$/m)
+  })
+
+  for (const port of [0, 65536, 0xffffffff]) {
+    it(`a server that grants port ${port}: exit 1`, async () => {
+      const { peer, wish } = await withWish((accept) => accept(port))
+      const { code, signal, stderr } = await runConnect(scope, peer, { args: wish })
+      assert.deepStrictEqual([code, signal], [1, null], stderr)
+    })
+  }
+
   it('a session cut in the middle: every connection ends, exit 1', async () => {
     const peer = await startSsh2Server(scope)
     const client = await startConnect(scope, peer)

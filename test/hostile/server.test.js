@@ -8,7 +8,7 @@
 
 const assert = require('node:assert')
 const crypto = require('node:crypto')
-const { needAlknet, startServe } = require('../helpers/alknet')
+const { engineOf, needAlknet, startServe } = require('../helpers/alknet')
 const { MiB } = require('../helpers/behaviours')
 const { key } = require('../helpers/keys')
 const { closed, dial, echoServer, expectEcho, readBytes } = require('../helpers/net')
@@ -434,5 +434,71 @@ describe('hostile sessions', function () {
     const alive = forwardOut(client, '127.0.0.1', echo.port).then((s) => expectEcho(s)).catch(() => gone)
     await Promise.race([gone, alive])
     await readBytes(stream, 0)
+  })
+
+  const wish = (name, host, port) => Buffer.concat([
+    Buffer.from([80]), string(name), Buffer.from([1]), string(host), ...port === undefined ? [] : [u32(port)]])
+  for (const [name, bytes] of [
+    ['a port above 65535', wish('tcpip-forward', '127.0.0.1', 65536)],
+    ['port 2^32-1', wish('tcpip-forward', '127.0.0.1', 0xffffffff)],
+    ['no port', wish('tcpip-forward', '127.0.0.1')],
+    ['a host with a NUL', wish('tcpip-forward', '127.0.0.1\0', 0)],
+    ['a host of 30,000 bytes', wish('tcpip-forward', 'a'.repeat(30000), 0)],
+    ['a host that is a flag', wish('tcpip-forward', '-R', 0)],
+    ['an address with a zone', wish('tcpip-forward', '::1%lo', 0)],
+    ['a path of 30,000 bytes', wish('streamlocal-forward@openssh.com', `/${'a'.repeat(30000)}`)],
+    ['a path with a NUL', wish('streamlocal-forward@openssh.com', '/tmp/a\0b')],
+    ['a path that climbs', wish('streamlocal-forward@openssh.com', '/tmp/../tmp/alknet-hostile.sock')],
+    ['an empty path', wish('streamlocal-forward@openssh.com', '')],
+    ['to cancel what is not there', wish('cancel-tcpip-forward', '127.0.0.1', 1)],
+    ['to cancel a path that is not there', wish('cancel-streamlocal-forward@openssh.com', '/tmp/x')]
+  ]) {
+    it(`a wish to listen, ${name}: no listener, and at most its own session ends`, async () => {
+      const { client, send, gone } = await rogue()
+      const before = server.proc.output.length
+      send(bytes)
+      const alive = forwardOut(client, '127.0.0.1', echo.port).then((s) => expectEcho(s)).catch(() => gone)
+      await Promise.race([gone, alive])
+      await expectEcho(stream)
+      assert.doesNotMatch(server.proc.output.slice(before), /remote forward opened/)
+    })
+  }
+
+  function needListening (context) {
+    if (engineOf('serve') !== 'libssh') return
+    console.log('      skipped: a server with the libssh engine listens for nobody')
+    context.skip()
+  }
+
+  it('a flood of wishes to listen gets as many listeners as the limit allows, and they go with it', async function () {
+    needListening(this)
+    const fds = server.proc.fds()
+    const before = server.proc.output.length
+    const { client, send, gone } = await rogue()
+    const request = Buffer.concat([Buffer.from([80]), string('tcpip-forward'), Buffer.from([0]), string('127.0.0.1'), u32(0)])
+    for (let i = 0; i < 5000; i++) send(request)
+    const alive = forwardOut(client, '127.0.0.1', echo.port).then((s) => expectEcho(s)).catch(() => gone)
+    await Promise.race([gone, alive])
+    const opened = server.proc.output.slice(before).match(/remote forward opened.*/g)
+    assert.ok(opened.length <= 64, `${opened.length} listeners`)
+    assert.ok(opened.length > 0)
+    assert.ok(server.proc.fds() <= fds + 64 + 5, `${server.proc.fds()} descriptors, ${fds} before`)
+    client._sock.resetAndDestroy()
+    await gone
+    for (const line of opened) await server.proc.waitFor(new RegExp(line.replace('opened', 'closed')))
+  })
+
+  it('a client that never answers for what has come to its listener', async function () {
+    needListening(this)
+    const { client, send, gone } = await rogue()
+    const port = await new Promise((resolve, reject) => client.forwardIn('127.0.0.1', 0, (err, port) => err ? reject(err) : resolve(port)))
+    client._protocol._handlers.CHANNEL_OPEN = () => {}
+    const waiting = await Promise.all(Array.from({ length: 20 }, () => dial(scope, port)))
+    for (const socket of waiting) socket.write('anybody?')
+    await expectEcho(stream)
+    send(Buffer.concat([Buffer.from([92]), u32(0, 1), string('no'), string('')])) // one refusal
+    client._sock.resetAndDestroy()
+    await gone
+    await Promise.all(waiting.map((socket) => closed(socket)))
   })
 })

@@ -90,7 +90,7 @@ function algorithms (pair) {
     for (const [name, value] of Object.entries({ engine: pair[0], ...expected })) {
       assert.strictEqual(info[name], value, name)
     }
-    await exercise(await one.open('127.0.0.1', echo.port))
+    await exercise(await one.open({ host: '127.0.0.1', port: echo.port }))
   }
 
   for (const [cipher, mac] of CIPHERS) {
@@ -127,10 +127,10 @@ function algorithms (pair) {
 
   it('says why a channel was refused', async () => {
     const one = await session(scope, pair)
-    const reason = (host, port) => one.open(host, port).then(() => null, ({ code, reason }) => ({ code, reason }))
+    const reason = (host, port) => one.open({ host, port }).then(() => null, ({ code, reason }) => ({ code, reason }))
     assert.deepStrictEqual(await reason('127.0.0.1', await freePort()), { code: 'ERR_ALKNET_CHANNEL', reason: 2 })
     assert.deepStrictEqual(await reason('169.254.169.254', 80), { code: 'ERR_ALKNET_CHANNEL', reason: 1 })
-    await expectEcho(await one.open('127.0.0.1', echo.port))
+    await expectEcho(await one.open({ host: '127.0.0.1', port: echo.port }))
   })
 
   it('carries 1-byte writes through changes of keys', async function () {
@@ -140,7 +140,7 @@ function algorithms (pair) {
       both: { rekeyBytes: 8 * 1024, ciphers: METERED.cipher, kex: METERED.kex },
       before: async (server) => (meter = await metered(scope, server))
     })
-    const stream = await one.open('127.0.0.1', echo.port)
+    const stream = await one.open({ host: '127.0.0.1', port: echo.port })
     const count = 10000
     const sent = Buffer.from(Array.from({ length: count }, (_, i) => i % 251))
     const got = []
@@ -162,7 +162,7 @@ function algorithms (pair) {
 
   it('passes each byte on at once', async () => {
     const one = await session(scope, pair)
-    const stream = await one.open('127.0.0.1', echo.port)
+    const stream = await one.open({ host: '127.0.0.1', port: echo.port })
     for (let i = 0; i < 200; i++) await expectEcho(stream, String.fromCharCode(97 + i % 26))
   })
 }

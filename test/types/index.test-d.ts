@@ -1,5 +1,7 @@
 /** Compiled, not run: uses of the API that must type, and some that must not. */
 
+import * as http from 'node:http'
+import * as https from 'node:https'
 import { Duplex } from 'node:stream'
 import * as alknet from '../..'
 
@@ -14,18 +16,29 @@ async function client (): Promise<void> {
     log: { level: 'debug', format: 'json', write: (line: string) => { line.trim() } },
     signal: AbortSignal.timeout(1000)
   })
-  const stream: Duplex = await session.open('db.internal', 5432, { signal: AbortSignal.timeout(1) })
+  const stream: Duplex = await session.open({ host: 'db.internal', port: 5432 }, { signal: AbortSignal.timeout(1) })
   stream.end('x')
-  const proxy: alknet.Listener = await session.socks5({ socks5: true })
+  const proxy: alknet.Listener<alknet.Address> = await session.socks5({ socks5: true })
   const port: number = proxy.address().port
-  const forward = await session.forward(`${port}:web:80`)
+  const forward = await session.forwardLocal(`${port}:web:80`)
   await forward.unref().close()
   session.on('close', (err) => { const code: string | undefined = err?.code; return code })
   const cipher: string | undefined = session.info?.cipherIn
   session.unref().ref()
+  session.on('state', (to, from) => { const text: 'connecting' | 'ready' | 'closing' | 'closed' = to; return text + from })
+  await session.forwardRemote('0:web:80', { signal: AbortSignal.timeout(1) })
+  const listener = await session.listen({ host: '*', port: 0 }, { maxPending: 5 })
+  listener.on('connection', (stream, info) => { stream.end(info.remoteAddress) })
+  for await (const { stream, info } of listener) stream.end(String(info.remotePort))
+  const agents: [http.Agent, https.Agent] = [session.httpAgent({ keepAlive: true }), session.httpsAgent({ ca: 'x' })]
+  const connect = session.connector({ ca: 'x' })
+  const spent: number = await session.rtt() + session.stats().bytesIn
+  void [agents, connect, spent, session.state === 'ready', await session.open({ path: '/x' })]
   await session.close({ drainMs: cipher === undefined ? 0 : 2000 })
   await session.closed
   const one = await alknet.connect({ server: 'x', identity: 'k', destination: 'web:80' })
+  const inner = await alknet.connect({ stream: one, hostKey: 'SHA256:…', identity: 'k' })
+  await alknet.openSession({ stream: inner, server: 'inner.example.com', identity: 'k' })
   await one.session.close()
 }
 
@@ -33,6 +46,8 @@ async function server (): Promise<void> {
   const running: alknet.Server = await alknet.serve({
     hostKey: 'host_key',
     authorizedKeys: 'authorized_keys',
+    certAuthority: ['ca.pub', Buffer.from('')],
+    revokedKeys: 'revoked.krl',
     listen: ['127.0.0.1:0', '[::1]:0'],
     forwarding: { default: 'deny', rules: ['allow metadata:80', { action: 'deny', target: '*:*', principals: ['x'] }], permitListen: 'none' },
     onConnection: (stream, info) => {
@@ -40,12 +55,27 @@ async function server (): Promise<void> {
       stream.end(id + info.destination)
     }
   })
+  running.on('session', async (one) => { const id: number = one.id; await one.close({ drainMs: id }) })
+  const ids: string[] = running.sessions().map((one) => one.identity.id)
+  const remove = running.handle('alknet-x', async (stream, info) => { stream.end(info.destination + ids.length) })
+  remove()
+  for await (const { stream, info } of running) stream.end(info.user)
+  await running.reloadForwarding({ default: 'deny' })
+  await alknet.serve({
+    hostKey: 'k',
+    authorizeTimeout: '5s',
+    authorize: async (request) => request.kind === 'key'
+      ? request.identity === null && { scopes: [request.key.fingerprint], forwarding: false }
+      : request.host === 'web' && request.identity.scopes.includes('web')
+  })
   running.on('auth', (info) => { const user: string = info.user; return user })
   const addresses: alknet.Address[] = [running.address()].flat()
   await running.reloadAuth()
-  await running.reload({ maxSessions: 5 })
+  running.accept(new Duplex())
+  running.accept(new Duplex(), { remoteAddress: '192.0.2.7', remotePort: 1 })
+  await running.reloadAll({ maxSessions: 5 })
   const config = await alknet.readConfig('alknet.toml', { command: 'serve' })
-  await running.reload(() => config.options as unknown as alknet.ServeOptions)
+  await running.reloadAll(() => config.options as unknown as alknet.ServeOptions)
   const where: string | null = config.where('forwarding.rules', 1)
   const { allow, verdicts } = await alknet.testPolicy({}, { target: 'a:1', id: 'x', scopes: [where ?? ''] })
   const by: string[] = verdicts.map((one) => `${one.by} ${allow}`)
@@ -61,7 +91,31 @@ async function keys (): Promise<void> {
   alknet.fingerprint(blob)
   const first: alknet.AuthorizedKey | undefined = alknet.parseAuthorizedKeys(text).entries[0]
   const engines: readonly string[] = alknet.versions.engines
-  void [first, engines, made.privateKey.length]
+  const signed = await alknet.signCertificate('ca', { key: Buffer.from(text), keyId: 'me', principals: ['me'], serial: 1n, valid: '52w', options: 'no-pty' })
+  const from: bigint = signed.validAfter
+  const names: string[] = signed.extensions.map((one: alknet.CertificateOption) => one.name + (one.value ?? signed.certificate))
+  void [first, engines, made.privateKey.length, from, names]
+}
+
+async function events (server: alknet.Server, stream: Duplex): Promise<void> {
+  interface Orders { 'orders.new': { total: number } }
+  const target = alknet.createEventTarget<Orders>({ stream, policy: 'drop-oldest', blockTimeout: '5s' })
+  target.addEventListener('orders.new', ({ payload }) => { const total: number = payload.total; return total }, { once: true })
+  target.addEventListener('__refused', { handleEvent: ({ payload, id }) => { void [payload.code, id.length] } })
+  await target.dispatchEvent({ type: 'orders.new', payload: { total: 1 } }, { signal: AbortSignal.timeout(1) })
+  const orders = target.subscribe('orders.*', { maxQueue: 5 })
+  await orders.ready
+  for await (const { type, payload } of orders) void [type.length, payload]
+  const code: string | undefined = target.error?.code
+  target.attach(stream)
+  await target.close()
+  const hub = alknet.createEventHub(server, {
+    authorize: async (request) => request.topic === code || alknet.authorizeByScopes(request)
+  })
+  hub.addEventListener('a', ({ identity }) => { const id: string | undefined = identity?.id; return id })
+  hub.accept(stream, { identity: null })
+  await hub.dispatchEvent({ type: 'a', id: String(hub.clients) })
+  await alknet.createEventHub(null).close()
 }
 
 function errors (err: unknown): boolean {
@@ -69,16 +123,41 @@ function errors (err: unknown): boolean {
 }
 
 function wrong (): void {
+  // @ts-expect-error a stream is a Duplex
+  void alknet.openSession({ stream: 'x', identity: 'k', hostKey: 'SHA256:…' })
   // @ts-expect-error server is required
   void alknet.openSession({ identity: 'k' })
   // @ts-expect-error an option that there is not
   void alknet.openSession({ server: 'x', identity: 'k', knownHost: 'x' })
+  // @ts-expect-error a certificate is for somebody
+  void alknet.signCertificate('ca', { key: 'x.pub', keyId: 'x' })
   // @ts-expect-error not available yet
   void alknet.openSession({ server: 'x', identity: 'k', transport: 'tls' })
   // @ts-expect-error a session is made by openSession()
   void new alknet.Session()
+  // @ts-expect-error a policy that there is not
+  alknet.createEventTarget({ policy: 'drop' })
+  // @ts-expect-error not the payload of that topic
+  void alknet.createEventTarget<{ a: number }>({ reattach: true }).dispatchEvent({ type: 'a', payload: 'x' })
+  // @ts-expect-error the target is an object
+  void alknet.openSession({ server: 'x', identity: 'k' }).then((session) => session.open('web', 80))
+  // @ts-expect-error neither true nor what a key is granted
+  void alknet.serve({ hostKey: 'k', authorize: () => ({ id: 'root' }) })
   // @ts-expect-error only connect() has a destination
   void alknet.openSession({ server: 'x', identity: 'k', destination: 'web:80' })
 }
 
-export { client, server, keys, errors, wrong }
+async function control (): Promise<void> {
+  void alknet.openSession({ server: 'x', identity: 'k', control: true })
+  void alknet.serve({ hostKey: 'k', control: '/run/x.sock' })
+  for (const { path, status } of await alknet.findControls()) {
+    const text: string | null = status.role === 'client' ? status.hostKey : status.hostKeys[0]
+    const { listeners } = await alknet.askControl(path, { op: 'cancel', kind: 'forward', spec: '1:a:2' })
+    const added: alknet.ControlListener = await alknet.askControl(path, { op: 'add', kind: 'remote-forward', spec: '1:a:2' }, { timeoutMs: 1 })
+    void [text, listeners.length, added.spec]
+  }
+  // @ts-expect-error a question that there is not
+  void alknet.askControl('x', { op: 'stop' })
+}
+
+export { client, control, server, keys, errors, wrong }

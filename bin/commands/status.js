@@ -1,0 +1,80 @@
+'use strict'
+
+/** alknet status */
+
+const { Option } = require('commander')
+const { listenerLine, placeOf, plain, value } = require('./shared')
+const { choose } = require('./running')
+
+const EPILOGUE = `
+Examples:
+  $ alknet status
+  $ alknet status --control /run/alknet/serve.sock
+  $ alknet status --json | jq -r .state
+
+Asks what this user has running with alknet connect and alknet serve; without
+--control all that answers in $XDG_RUNTIME_DIR/alknet and ~/.config/alknet/run.
+Where live connections lead is not told. Exit code 0: somebody has answered.
+1: nobody has.`
+
+function rows (list) {
+  const width = Math.max(...list.map(([name]) => name.length))
+  return list.map(([name, text]) => `  ${name.padEnd(width)}  ${plain(text)}`)
+}
+
+function both (a, b) {
+  return a === b ? a : `${a} in, ${b} out`
+}
+
+const since = (status) => status.since === null ? '' : ` since ${status.since}`
+
+/** The first line, and what stands below it: [name, text]. */
+function clientLines (status) {
+  return [`client of ${plain(status.server)} as ${plain(status.user)}: ${status.state}${since(status)}`,
+    ...status.hostKey === null ? [] : [['host key', `${status.hostKey} (${status.hostkey})`]],
+    ...status.state === 'ready' ? negotiated(status) : [],
+    ['connections', status.connections],
+    ...status.listeners.map((one) => ['listens', `${listenerLine(one)}${one.kind === 'socks5' ? '' : ` (${one.spec})`}`])
+  ]
+}
+
+function negotiated (status) {
+  return [
+    ['engine', `${status.engine}, with ${status.peer}`],
+    ['key exchange', status.kex],
+    ['ciphers', both(status.cipherIn, status.cipherOut)]
+  ]
+}
+
+function serverLines (status) {
+  return [`server: ${status.state}${since(status)}`,
+    ...status.addresses.map((one) => ['listens', placeOf(one)]),
+    ...status.hostKeys.map((one) => ['host key', one]),
+    ['engine', status.engine],
+    ['clients', status.clients],
+    ['sessions', status.sessions],
+    ['channels', status.channels]
+  ]
+}
+
+function textOf ({ path, status }) {
+  const [first, ...rest] = status.role === 'server' ? serverLines(status) : clientLines(status)
+  rest.push(['process', `${status.pid}, alknet ${status.version}, ${path}`])
+  return [first, ...rows(rest), ''].join('\n')
+}
+
+async function run ({ control, json }) {
+  const found = await choose(control)
+  for (const one of found) {
+    process.stdout.write(json ? `${JSON.stringify({ control: one.path, ...one.status })}\n` : textOf(one))
+  }
+}
+
+module.exports = (alknet) => {
+  alknet.command('status')
+    .description('how a running client or server is')
+    .addOption(value('--control <path>', 'ask just the one with this control socket'))
+    .addOption(new Option('--json', 'one JSON object a line for each'))
+    .addHelpText('after', EPILOGUE)
+    .action(run)
+}

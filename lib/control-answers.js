@@ -1,0 +1,110 @@
+'use strict'
+
+/**
+ * What a session and a server answer on their control sockets: how they are,
+ * and what was set up. Where a connection leads they do not tell.
+ */
+
+const binding = require('./binding')
+const { version } = require('../package.json')
+const { fail, optionError } = require('./errors')
+const { formatHostPort } = require('./addresses')
+const { formatPlace, parseForward, parseRemoteForward } = require('./forward-spec')
+
+/** kind of a listener => { add, parse, option }. */
+const KINDS = {
+  forward: { add: 'forwardLocal', parse: parseForward, option: 'forward' },
+  'remote-forward': { add: 'forwardRemote', parse: parseRemoteForward, option: 'remoteForward' }
+}
+
+const listenerOf = (one) => ({ kind: one.kind, spec: one.spec, address: one.address() })
+
+/** { option, parsed, … } of what a request names; throws for what is none. */
+function forwardOf ({ kind, spec }) {
+  if (typeof kind !== 'string' || !Object.hasOwn(KINDS, kind)) throw optionError('kind', `must be one of ${Object.keys(KINDS).join(', ')}`)
+  const { add, parse, option } = KINDS[kind]
+  const parsed = typeof spec === 'string' ? parse(spec) : 'must be text'
+  if (typeof parsed === 'string') throw optionError(option, parsed)
+  return { add, option, parse, text: parsed.text }
+}
+
+/** The text of a listener's forward with the port that it has in the place of 0. */
+function textWithPort (listener, parse) {
+  const { here, there } = parse(listener.spec)
+  if (here.port !== 0) return listener.spec
+  const sides = [{ ...here, port: listener.address().port }, ...there === null ? [] : [there]]
+  return sides.map(formatPlace).join(':')
+}
+
+/** The fingerprint of a host key: of a certificate it is that of its key, as ssh shows it. */
+function fingerprintOf (blob) {
+  return binding.isCertificate(blob) ? binding.readCertificate(blob).fingerprint : binding.fingerprint(blob)
+}
+
+function stateOf (session) {
+  if (session._isClosing) return 'closing'
+  return session._since === null ? 'connecting' : 'ready'
+}
+
+function clientStatus (session) {
+  const { server, user } = session._options
+  return {
+    role: 'client',
+    pid: process.pid,
+    version,
+    state: stateOf(session),
+    since: session._since,
+    server: server === undefined ? null : formatHostPort(server.host, server.port),
+    user,
+    hostKey: session._hostKey === null ? null : fingerprintOf(session._hostKey),
+    ...session.info,
+    connections: session._relays.count,
+    listeners: session.openListeners.map(listenerOf)
+  }
+}
+
+/** Of openControl(), for a session. */
+function clientAnswers (session) {
+  return {
+    status: () => clientStatus(session),
+    list: () => ({ listeners: session.openListeners.map(listenerOf) }),
+    async add (request) {
+      const { add, text } = forwardOf(request)
+      return listenerOf(await session[add](text))
+    },
+    async cancel (request) {
+      const { option, parse, text } = forwardOf(request)
+      const canceled = session.openListeners.filter((one) => one.kind === request.kind &&
+        (one.spec === text || textWithPort(one, parse) === text))
+      if (canceled.length === 0) throw fail('CLOSED', 'control', `there is no ${option === 'forward' ? 'forward' : 'remote forward'} ${text}`)
+      await Promise.all(canceled.map((one) => one.close()))
+      return { listeners: canceled.map(listenerOf) }
+    }
+  }
+}
+
+function serverStatus (server) {
+  const clients = [...server._connections]
+  return {
+    role: 'server',
+    pid: process.pid,
+    version,
+    state: server._isClosing ? 'closing' : 'ready',
+    since: server._since,
+    engine: server._options.sshEngine ?? binding.engines[0],
+    hostKeys: server._hostKeys.map((key) => binding.fingerprint(key.blob())),
+    addresses: server._addresses,
+    clients: clients.length,
+    sessions: clients.filter((one) => one._login.identity !== null).length,
+    channels: clients.reduce((sum, one) => sum + one._channels, 0)
+  }
+}
+
+const onlyClients = () => { throw fail('UNSUPPORTED', 'control', 'this is a server: forwards are its clients\'') }
+
+/** Of openControl(), for a server. */
+function serverAnswers (server) {
+  return { status: () => serverStatus(server), list: onlyClients, add: onlyClients, cancel: onlyClients }
+}
+
+module.exports = { clientAnswers, serverAnswers }

@@ -1,0 +1,205 @@
+'use strict'
+
+/**
+ * What a client has had the server listen on (RFC 4254 §7.1; OpenSSH PROTOCOL
+ * §2.4), and who holds which place on the server.
+ *
+ *   asked -> policy, limit -> the place is free, or was this identity's
+ *     -> bound -> yes -> each connection becomes a channel
+ *     -> cancelled, or the session ends
+ *
+ * An identity that comes back while its old session has not been missed yet
+ * gets its place at once; nobody else does.
+ */
+
+const binding = require('./binding')
+const { overlaps } = require('./addresses')
+const { rarely } = require('./listener')
+const { listenUnix } = require('./unix-socket')
+
+// A port that is free in one family may be taken in the other.
+const FREE_PORT_TRIES = 10
+
+/** Why a client does not get its listener. */
+class Refusal extends Error {
+  constructor (reason) {
+    super(reason)
+    this.reason = reason
+  }
+}
+
+/** One place that the server listens on for a client; owner of its handles. */
+class Held {
+  /** asked: { host, port } or { path }, as the client knows it. */
+  constructor (listening, asked, handles) {
+    this.listening = listening
+    this.asked = asked
+    this.places = handles.map((handle) => handle.address())
+    this._handles = handles
+    for (const handle of handles) handle.owner = this
+  }
+
+  /** The places are free when it returns. */
+  close () {
+    for (const handle of this._handles) handle.close()
+    this._handles = []
+  }
+
+  onstream (stream) {
+    this.listening._accepted(stream, this.asked)
+  }
+
+  onerror (err) {
+    this.listening._warn('accept failed', { error: err.code })
+  }
+}
+
+/** All places that a server's clients hold. */
+class Places {
+  constructor () {
+    this._held = new Set()
+  }
+
+  add (held) {
+    this._held.add(held)
+  }
+
+  delete (held) {
+    this._held.delete(held)
+  }
+
+  /** Those that are in the way of places. */
+  inTheWay (places) {
+    return [...this._held].filter((held) =>
+      held.places.some((mine) => places.some((one) => overlaps(mine, one))))
+  }
+}
+
+/** Binds all of the addresses to one port, or throws. */
+function bindTcp (addresses, port) {
+  for (let tries = 1; ; tries++) {
+    const handles = []
+    try {
+      bindEach(addresses, port, handles)
+      return handles
+    } catch (err) {
+      for (const handle of handles) handle.close()
+      if (port !== 0 || err.code !== 'EADDRINUSE' || tries === FREE_PORT_TRIES) throw err
+    }
+  }
+}
+
+function bindEach (addresses, port, handles) {
+  let missing = null
+  for (const address of addresses) {
+    try {
+      handles.push(binding.listenTcp(address, handles.length > 0 ? handles[0].address().port : port))
+    } catch (err) {
+      // A machine may have just one of the families.
+      if (addresses.length === 1 || !['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL'].includes(err.code)) throw err
+      missing = err
+    }
+  }
+  if (handles.length === 0) throw missing
+}
+
+/** The listeners of one client. */
+class Listening {
+  /** connection: of connection.js. places: the server's. */
+  constructor (connection, places) {
+    this._connection = connection
+    this._places = places
+    this._held = new Set()
+    this._last = Promise.resolve() // requests are taken one after the other
+    this._isClosed = false
+    this._warn = rarely(connection.log)
+  }
+
+  /** Resolves with { yes, port }: the answer. */
+  listen (asked) {
+    return this._inTurn(() => this._listen(asked))
+  }
+
+  /** The same, of a request to stop. */
+  unlisten (asked) {
+    return this._inTurn(() => this._unlisten(asked))
+  }
+
+  // A no has no reason in it, so it is the operator who is told.
+  _inTurn (step) {
+    const answer = this._last.then(step).catch((err) => {
+      this._connection.log.debug('remote forward refused', { ...this._connection.remote, reason: err.reason ?? err.code })
+      return { yes: false, port: 0 }
+    })
+    this._last = answer
+    return answer
+  }
+
+  async _listen (asked) {
+    const { addresses, ...verdict } = this._connection.decideListen(asked)
+    if (!verdict.allow) throw new Refusal(verdict.by === 'key' ? 'key' : 'policy')
+    if (this._held.size >= this._connection.maxRemoteForwards) throw new Refusal('max_remote_forwards')
+    this._makeRoom(asked.path === undefined ? addresses.map((address) => ({ address, port: asked.port })) : [asked])
+    const handles = asked.path === undefined ? bindTcp(addresses, asked.port) : [await listenUnix(asked.path)]
+    if (this._isClosed) {
+      for (const handle of handles) handle.close()
+      throw new Refusal('closed')
+    }
+    const port = asked.path === undefined ? handles[0].address().port : 0
+    this._hold(new Held(this, asked.path === undefined ? { host: asked.host, port } : asked, handles))
+    return { yes: true, port }
+  }
+
+  _makeRoom (places) {
+    if (this._isClosed) throw new Refusal('closed')
+    // Port 0 is no place yet.
+    const old = this._places.inTheWay(places.filter((one) => one.port !== 0))
+    if (old.some((held) => held.listening === this || held.listening._id !== this._id)) throw new Refusal('in_use')
+    for (const held of old) held.listening._drop(held)
+  }
+
+  /** Whose places they are. */
+  get _id () {
+    return this._connection.identity.id
+  }
+
+  _hold (held) {
+    this._held.add(held)
+    this._places.add(held)
+    this._tell('remote forward opened', held)
+  }
+
+  _drop (held) {
+    held.close()
+    this._held.delete(held)
+    this._places.delete(held)
+    this._tell('remote forward closed', held)
+  }
+
+  _tell (event, held) {
+    const { log, remote } = this._connection
+    for (const { address, port, path } of held.places) log.info(event, { ...remote, address, port, path })
+  }
+
+  _unlisten ({ host, port, path }) {
+    const held = [...this._held].find(({ asked }) =>
+      asked.path === path && asked.host === host && (path !== undefined || asked.port === port))
+    if (held === undefined) throw new Refusal('not_there')
+    this._drop(held)
+    return { yes: true, port: 0 }
+  }
+
+  // The client is told the address as it asked for it: by that it knows which
+  // of its forwards is meant (RFC 4254 §7.2).
+  _accepted (stream, asked) {
+    this._connection.openForwarded(stream, asked)
+  }
+
+  /** Nobody listens any more, and nobody will. */
+  close () {
+    this._isClosed = true
+    for (const held of this._held) this._drop(held)
+  }
+}
+
+module.exports = { Listening, Places }
