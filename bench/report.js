@@ -7,6 +7,9 @@ const CHACHA20 = 'chacha20-poly1305@openssh.com'
 const DIRECTIONS = ['up', 'down']
 const ENDS = ['client', 'server']
 const WAYS = { forward: '-L', socks: '-D' }
+const DUPLEX = {
+  c: 'all bytes in C', transport: 'a Duplex as transport at both ends', streams: 'a channel as a Duplex at both ends'
+}
 
 function median (numbers) {
   const sorted = [...numbers].sort((a, b) => a - b)
@@ -33,6 +36,13 @@ function ratio (samples, match, side, field) {
     const [theirs] = matching(samples, { ...match, side: 'openssh', round: ours.round })
     if (theirs !== undefined) ratios.push(ours[field] / theirs[field])
   }
+  return ratios.length === 0 ? undefined : median(ratios)
+}
+
+/** The throughput of one way by that of the way "c" in the same round: the median. */
+function toC (samples, match) {
+  const ratios = matching(samples, match).flatMap(({ round, mibPerSecond }) =>
+    matching(samples, { ...match, way: 'c', round }).map((inC) => mibPerSecond / inC.mibPerSecond))
   return ratios.length === 0 ? undefined : median(ratios)
 }
 
@@ -77,6 +87,13 @@ function * measures (samples) {
       yield [`${name}: p50, ms`, match, 'p50']
       yield [`${name}: p99, ms`, match, 'p99']
       yield [`${name}: CPU µs each, both ends`, match, 'cpuMicros']
+    }
+  }
+  for (const way of distinct(samples, 'duplex', 'way')) {
+    for (const direction of DIRECTIONS) {
+      const match = { scene: 'duplex', way, direction }
+      yield [`${DUPLEX[way]}, ${direction}: MiB/s`, match, 'mibPerSecond']
+      yield [`${DUPLEX[way]}, ${direction}: CPU s/GiB, both ends`, match, 'cpuPerGiB']
     }
   }
   yield ['idle channels', { scene: 'idle' }, 'channels']
@@ -155,6 +172,12 @@ function * nativeBars (samples, side) {
   for (const [atOnce, least] of [[1, 1], [64, 1.5]]) {
     yield [`connections a second, -L, ${atOnceText(atOnce)}, to OpenSSH's`,
       ratio(samples, { scene: 'open', way: 'forward', atOnce }, side, 'perSecond'), atLeast(least)]
+  }
+  for (const way of ['transport', 'streams']) {
+    for (const direction of DIRECTIONS) {
+      yield [`throughput, ${DUPLEX[way]}, ${direction}, to that with all bytes in C`,
+        toC(samples, { scene: 'duplex', way, direction }), atLeast(0.5)]
+    }
   }
   const idle = (field) => {
     const found = values(samples, { scene: 'idle', side }, field)

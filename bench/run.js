@@ -1,7 +1,7 @@
 'use strict'
 
 /**
- * npm run bench -- [--quick] [--only bulk,loop,flat,open,idle]
+ * npm run bench -- [--quick] [--only bulk,loop,flat,open,idle,duplex]
  *                  [--engine native,libssh] [--no-openssh] [--ciphers a,b]
  *                  [--ways socks,forward] [--rounds n] [--size MiB]
  *                  [--opens n] [--channels n] [--docs] [--strict]
@@ -17,11 +17,14 @@
  *   flat  ten transfers in a row: does memory grow?
  *   open  connections, one by one and 64 at once
  *   idle  many idle connections: time to open, memory, round trips beside them
+ *   duplex  the same transfer in C, over a Duplex as transport at both ends, and
+ *         over a channel as a Duplex at both ends; alknet alone
  */
 
 const fs = require('fs')
 const path = require('path')
 const { parseArgs } = require('util')
+const { key } = require('../test/helpers/keys')
 const { run, start } = require('../test/helpers/proc')
 const { Scope } = require('../test/helpers/scope')
 const { memory, metered } = require('./meter')
@@ -40,10 +43,10 @@ const TRIPS = 5000
 // Opening them takes OpenSSH a time that grows with their square.
 const OPENSSH_CHANNELS = 1000
 
-const full = { size: 1024, rounds: 5, opens: 2000, channels: 4000 }
-const quick = { size: 256, rounds: 3, opens: 1000, channels: 4000 }
+const full = { size: 1024, rounds: 5, opens: 5000, channels: 4000 }
+const quick = { size: 256, rounds: 3, opens: 2000, channels: 4000 }
 
-const scenes = { bulk: bulkScene, loop: loopScene, flat: flatScene, open: openScene, idle: idleScene }
+const scenes = { bulk: bulkScene, loop: loopScene, flat: flatScene, open: openScene, idle: idleScene, duplex: duplexScene }
 
 /** A comma list of which each must be one of all. */
 function some (name, text, all) {
@@ -280,6 +283,52 @@ async function idleScene (bench, cipher) {
   await alternate(plan.sides, plan.rounds, async (name, round) => {
     if (name !== 'openssh' || round === 0) await idleTurn(bench, cipher, name, round)
   })
+}
+
+/** Two processes with all the ways between them. */
+async function startEnds (scope, target) {
+  const [host, user] = [key('ed25519', 'host').path, key('ed25519', 'user').path]
+  const end = async (...args) => {
+    const proc = start(scope, process.execPath, [path.join(__dirname, 'duplex-end.js'), ...args.map(String)])
+    const [line] = await proc.waitFor(/^\{.*\}\n/)
+    return { pid: proc.pid, ports: JSON.parse(line) }
+  }
+  const server = await end('server', host, user, target)
+  const client = await end('client', host, user, target, JSON.stringify(server.ports))
+  return {
+    name: 'native',
+    ways: Object.fromEntries(Object.entries(client.ports).map(([way, port]) => [way, `direct:${port}`])),
+    ends: { client: [client.pid], server: [server.pid] }
+  }
+}
+
+async function duplexScene (bench, cipher) {
+  const { plan, load, samples } = bench
+  if (cipher !== plan.ciphers[0] || !plan.sides.includes('native')) return
+  const scope = new Scope()
+  try {
+    const side = await startEnds(scope, load.target)
+    const ways = Object.keys(side.ways)
+    for (const way of ways) await load.bulk(side, way, 'up', 16 * MiB) // warm
+    for (const direction of ['up', 'down']) {
+      await alternate(ways, plan.rounds, async (way, round) => {
+        const { seconds, cpu } = await metered(side.ends, () => load.bulk(side, way, direction, plan.size * MiB))
+        samples.push({
+          scene: 'duplex',
+          way,
+          direction,
+          round,
+          side: side.name,
+          mibPerSecond: plan.size / seconds,
+          cpuPerGiB: (cpu.client + cpu.server) / (plan.size / 1024)
+        })
+        progress(`duplex ${way} ${direction}: ${samples.at(-1).mibPerSecond.toFixed(0)} MiB/s, ` +
+          `${samples.at(-1).cpuPerGiB.toFixed(2)} CPU s/GiB`)
+      })
+    }
+  } finally {
+    await scope.close()
+  }
 }
 
 function progress (text) {

@@ -58,6 +58,41 @@ fuzz() {
   c fuzz T="$1" FUZZ_SECONDS="$2"
 }
 
+# What npm packs, and how others will read it: require(), import, TypeScript.
+package() {
+  node tools/check-package.js
+  node_modules/.bin/publint --strict
+  node_modules/.bin/attw --pack . --format ascii
+}
+
+# index.d.ts, compiled against its uses by two versions of the compiler.
+types() {
+  node_modules/.bin/tsc --noEmit --strict --target es2022 --lib es2022,esnext.disposable --module node16 \
+    --types node index.d.ts test/types/*.ts
+  node_modules/.bin/tsd
+}
+
+# A process that does not end by itself is a bug that a time limit must show.
+mocha() {
+  ALKNET_MOCHA_COUNTS=$mocha_counts timeout -k 10 1800 node_modules/.bin/mocha \
+    --forbid-only --reporter tools/mocha-reporter.js "$@"
+}
+
+# The tests of the API, of streams and of exits, in another Node and all its children.
+mocha_in() {
+  PATH=$(dirname "$1"):$PATH mocha --no-config --node-option throw-deprecation --timeout 20000 \
+    'test/*.test.js' 'test/exit/*.test.js' 'test/streams/*.test.js'
+}
+
+# mocha_in() as stages, for each Node of ALKNET_NODES; $1 is what to call: stage, or maybe.
+other_nodes() {
+  local node nodes
+  IFS=: read -r -a nodes <<< "${ALKNET_NODES:-}"
+  for node in ${nodes[@]+"${nodes[@]}"}; do
+    "$1" "mocha in Node $("$node" -p process.versions.node)" mocha mocha_in "$node"
+  done
+}
+
 finish() {
   printf '\n== result\n'
   if [ "${#table[@]}" = 0 ]; then echo 'no stage of that name'; exit 2; fi

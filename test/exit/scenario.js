@@ -57,7 +57,7 @@ async function main () {
   await new Promise((resolve) => greeting.once('close', resolve))
   await greeting.session.close()
 
-  const stream = await session.open('127.0.0.1', target.address().port)
+  const stream = await session.open({ host: '127.0.0.1', port: target.address().port })
   at('open')
   const chunk = Buffer.alloc(65536, 7)
   let sent = 0

@@ -120,7 +120,7 @@ describe('workers', function () {
           alknet: ${JSON.stringify(path.join(__dirname, '..', '..'))}, hostKey: host.privateKey, user: user.publicKey } })
         const port = await new Promise((resolve) => worker.once('message', resolve))
         const session = await alknet.openSession({ server: '127.0.0.1:' + port, identity: user.privateKey, hostKey: host.fingerprint })
-        const stream = await session.open('alknet-echo', 1)
+        const stream = await session.open({ host: 'alknet-echo', port: 1 })
         stream.write('through a worker')
         stream.once('data', async (data) => {
           console.log(String(data))
