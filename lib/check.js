@@ -58,6 +58,8 @@ function parseTarget (text) {
   if (typeof parsed === 'string') throw optionError('target', parsed)
   const host = canonicalHost(parsed.host)
   if (host === null) throw optionError('target', 'is not a host name or an address')
+  // The server refuses it, and looks up neither of its forms.
+  if (/^alknet-/i.test(parsed.host) && !RESERVED.test(host)) throw optionError('target', 'is another form of a reserved name')
   if (parsed.port === undefined || (parsed.port === 0 && !RESERVED.test(host))) throw optionError('target', 'needs a port of 1 to 65535')
   return { host, port: parsed.port }
 }

@@ -132,6 +132,15 @@ describe('policy: reserved destinations', () => {
     assert(decide(['allow alknet-control:* dev', 'deny alknet-*:*'], 'alknet-control'))
     assert(!decide([], 'alknet-control', { permissions: { ...FREE, permitOpen: [{ host: 'db', port: 1 }] } }))
   })
+
+  it('answers no question about another form of a reserved name, and looks none up', async () => {
+    const { testPolicy } = require('..')
+    const lookup = () => assert.fail('it was looked up')
+    for (const target of ['alknet-é:80', 'ALKNET-É:80']) {
+      await assert.rejects(testPolicy({}, { target, id: 'x', lookup }), { code: 'ERR_ALKNET_OPTION' })
+    }
+    assert((await testPolicy({}, { target: 'ALKNET-Control:0', id: 'x', lookup })).allow)
+  })
 })
 
 describe('policy: listening for a client', () => {
