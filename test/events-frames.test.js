@@ -197,7 +197,8 @@ describe('Frames of events', () => {
     for (let i = 0; i < 64; i++) deep = [deep]
     assert.throws(() => encodeFrame(event('a', '', deep), LIMITS), { code: 'ERR_ALKNET_LIMIT', message: /maxDepth/ })
     for (let i = 0; i < 1e5; i++) deep = [deep]
-    assert.throws(() => encodeFrame(event('a', '', deep), LIMITS), { code: 'ERR_ALKNET_OPTION', option: 'payload' })
+    // Too deep for JSON.stringify(), or, where its stack has no end (Node 26), for us.
+    assert.throws(() => encodeFrame(event('a', '', deep), LIMITS), ({ code }) => ['ERR_ALKNET_OPTION', 'ERR_ALKNET_LIMIT'].includes(code))
   })
 
   it('carry bytes as base64', () => {

@@ -8,7 +8,7 @@ const { FrameReader } = require('../../lib/events/frames')
 /** One side: what is written is read at the other, with back-pressure. */
 class Side extends Duplex {
   constructor ({ isSlow = false } = {}) {
-    super({ allowHalfOpen: true })
+    super({ allowHalfOpen: true, highWaterMark: 16 * 1024 }) // Node 22 has another default
     this.other = null
     if (isSlow) this._writev = this._writeSlowly
     this._waiting = null
