@@ -198,11 +198,16 @@ const MOMENTS = {
   }
 }
 
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+/** Whether a channel carries something; it is gone when this resolves. */
 async function echoes (session) {
+  const live = binding.live()
   const stream = await session.open({ host: 'alknet-test', port: 2 })
   stream.write('again')
   const [echo] = await once(stream, 'data')
   stream.destroy()
+  while (binding.live() > live) await turn()
   return String(echo) === 'again'
 }
 
@@ -237,7 +242,7 @@ async function main () {
     (value) => Promise.resolve(value.close?.()).then(() => new Error('it was not aborted')), (err) => err)
   isArmed = false
   // What was opened goes in the next turns; what does not, the test's time limit shows.
-  while (binding.live() > before.live || fds() > before.fds || server.connections > 1) await new Promise((resolve) => setImmediate(resolve))
+  while (binding.live() > before.live || fds() > before.fds || server.connections > 1) await turn()
   const worksAgain = await echoes(session)
   await session.close()
   await server.close()

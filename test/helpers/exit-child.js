@@ -32,7 +32,7 @@ function say (text) {
 function at (name) {
   if (name !== stage || isDone) return
   isDone = true
-  clearInterval(alive)
+  if (action !== 'wait') clearInterval(alive)
   say(`at ${name}`)
   if (action === 'exit') process.exit(7)
   if (action === 'throw') throw new Error('thrown on purpose')
