@@ -315,7 +315,7 @@ static void own_write(owner_t *o, size_t len)
     buf[i] = (char) pattern(o->wrote + i);
   o->wrote += len;
   bool more = alk_stream_write(o->s, buf, len);
-  CHECK(more || alk_buf_size(&chan_of(o->s)->out) >= ALK_HIGH_WATER);
+  CHECK(more || alk_buf_size(chan_of(o->s)->out) >= ALK_HIGH_WATER);
 }
 
 static void own_step(uint8_t what)

@@ -17,7 +17,7 @@ static size_t ran_len;
 static void run_job(alk_task_t *t)
 {
   job_t *j = (job_t *) (void *) t;
-  assert_false(t->queued);
+  assert_false(alk_task_is_queued(t));
   assert_true(ran_len + 1 < sizeof ran);
   ran[ran_len++] = j->name;
   ran[ran_len] = '\0';
