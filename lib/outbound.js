@@ -59,6 +59,7 @@ class Outbound {
 
   start () {
     const { host, port, path } = this._target
+    this._target = null // a relay may live long
     if (path !== undefined) return this._startPath(path)
     findAddresses(this._way, canonicalHost(host), port, (refusal, addresses) => {
       if (this._channel === null) return

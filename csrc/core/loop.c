@@ -101,8 +101,7 @@ uint8_t *alk_loop_scratch(alk_loop_t *l)
 
 void alk_loop_defer(alk_loop_t *l, alk_task_t *t)
 {
-  if (t->queued) return;
-  t->queued = true;
+  if (t->next != NULL) return;
   t->next = &l->tasks;
   t->prev = l->tasks.prev;
   t->prev->next = t->next->prev = t;
@@ -113,10 +112,15 @@ void alk_loop_defer(alk_loop_t *l, alk_task_t *t)
 void alk_task_cancel(alk_loop_t *l, alk_task_t *t)
 {
   (void) l;
-  if (!t->queued) return;
-  t->queued = false;
+  if (t->next == NULL) return;
   t->prev->next = t->next;
   t->next->prev = t->prev;
+  t->next = t->prev = NULL;
+}
+
+bool alk_task_is_queued(const alk_task_t *t)
+{
+  return t->next != NULL;
 }
 
 /* Runs what was queued when the pass began: a marker stands for the end. */

@@ -17,12 +17,12 @@
 typedef struct alk_loop alk_loop_t;
 
 /* A thing to run later in this turn of the loop. Embedded in its owner: no
- * allocation, idempotent, and forgotten with alk_task_cancel(). */
+ * allocation, idempotent, and forgotten with alk_task_cancel(). next is NULL
+ * while it is not queued. */
 typedef struct alk_task alk_task_t;
 struct alk_task {
   void (*run)(alk_task_t *t);
   alk_task_t *next, *prev;
-  bool queued;
 };
 
 /* A thing that must be closed before the loop can end. Embedded too. close()
@@ -63,6 +63,7 @@ void alk_loop_close(alk_loop_t *l, void (*on_idle)(void *data), void *data);
 
 void alk_loop_defer(alk_loop_t *l, alk_task_t *t);
 void alk_task_cancel(alk_loop_t *l, alk_task_t *t);
+bool alk_task_is_queued(const alk_task_t *t);
 
 void alk_limit_start(alk_loop_t *l, alk_limit_t *t, unsigned ms); /* anew */
 void alk_limit_stop(alk_loop_t *l, alk_limit_t *t);

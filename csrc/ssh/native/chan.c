@@ -54,11 +54,24 @@ bool chan_can_send(const session_t *s)
          transport_may_send(s);
 }
 
+void chan_free_buf(alk_buf_t *b)
+{
+  if (b == NULL) return;
+  alk_buf_free(b);
+  alk_free(b);
+}
+
+/* Bytes that were written and not sent. */
+static size_t unsent(const chan_t *c)
+{
+  return c->out == NULL ? 0 : alk_buf_size(c->out);
+}
+
 static bool wants_to_send(const chan_t *c)
 {
   if (c->state != CHAN_OPEN || c->got_close || is(c, ALK_S_CLOSING))
     return false;
-  if (alk_buf_size(&c->out) > 0) return c->peer_left > 0;
+  if (unsent(c) > 0) return c->peer_left > 0;
   return is(c, ALK_S_ENDED) && !c->eof_sent;
 }
 
@@ -88,11 +101,11 @@ static size_t send_data(chan_t *c, const uint8_t *p, size_t len)
 static void keep_out(chan_t *c, const uint8_t *p, size_t len)
 {
   conn_t *n = chan_conn(c);
-  if (c->out.p == NULL) {
-    c->out = n->spare;
-    n->spare = (alk_buf_t){0};
+  if (c->out == NULL) {
+    c->out = n->spare == NULL ? alk_alloc(sizeof *c->out) : n->spare;
+    n->spare = NULL;
   }
-  alk_buf_add(&c->out, p, len);
+  alk_buf_add(c->out, p, len);
 }
 
 /* Pieces double up to the limit, so that bytes which come one by one cost
@@ -142,11 +155,11 @@ static piece_t *take_piece(chan_t *c)
 static void put_out_away(chan_t *c)
 {
   conn_t *n = chan_conn(c);
-  if (n->spare.p == NULL)
+  if (n->spare == NULL)
     n->spare = c->out;
   else
-    alk_buf_free(&c->out);
-  c->out = (alk_buf_t){0};
+    chan_free_buf(c->out);
+  c->out = NULL;
 }
 
 static void chan_resume(alk_stream_t *s)
@@ -167,14 +180,13 @@ static bool chan_write(alk_stream_t *s, const char *buf, size_t len)
   const uint8_t *p = (const uint8_t *) buf;
   size_t sent = 0;
   if (c->got_close || native_is_over(chan_session(c))) return true;
-  if (c->state == CHAN_OPEN && alk_buf_size(&c->out) == 0 &&
-      chan_conn(c)->writers.len == 0)
+  if (c->state == CHAN_OPEN && unsent(c) == 0 && chan_conn(c)->writers.len == 0)
     sent = send_data(c, p, len);
   if (sent < len) {
     keep_out(c, p + sent, len - sent);
     if (wants_to_send(c)) conn_want_to_send(c);
   }
-  return alk_buf_size(&c->out) < ALK_HIGH_WATER;
+  return unsent(c) < ALK_HIGH_WATER;
 }
 
 static void chan_end(alk_stream_t *s)
@@ -193,7 +205,7 @@ static void chan_free(alk_stream_t *s)
   chan_t *c = chan_of(s);
   while (c->in != NULL)
     alk_free(take_piece(c));
-  alk_buf_free(&c->out);
+  chan_free_buf(c->out);
   alk_free(c);
 }
 
@@ -307,21 +319,20 @@ static void tell_drain(chan_t *c)
   if (is(c, ALK_S_ENDED)) {
     if ((c->eof_sent || c->got_close) && !is(c, ALK_S_FLUSHED))
       alk_emit_drain(chan_stream(c));
-  } else if (is(c, ALK_S_FULL) && alk_buf_size(&c->out) <= ALK_LOW_WATER) {
+  } else if (is(c, ALK_S_FULL) && unsent(c) <= ALK_LOW_WATER) {
     alk_emit_drain(chan_stream(c));
   }
 }
 
 void chan_send(chan_t *c)
 {
-  size_t n = alk_buf_size(&c->out);
+  size_t n = unsent(c);
   if (n > TURN) n = TURN;
   if (n > 0) {
-    alk_buf_consume(&c->out, send_data(c, alk_buf_head(&c->out), n));
-    if (alk_buf_size(&c->out) == 0) put_out_away(c);
+    alk_buf_consume(c->out, send_data(c, alk_buf_head(c->out), n));
+    if (unsent(c) == 0) put_out_away(c);
   }
-  if (alk_buf_size(&c->out) == 0 && wants_to_send(c) &&
-      chan_can_send(chan_session(c))) {
+  if (unsent(c) == 0 && wants_to_send(c) && chan_can_send(chan_session(c))) {
     c->eof_sent = true;
     conn_say(chan_session(c), MSG_CHANNEL_EOF, c->peer_id);
   }
@@ -343,7 +354,8 @@ void chan_serve(chan_t *c)
 {
   tell_open(c);
   if (c->got_close) {
-    alk_buf_free(&c->out); /* nobody will take it */
+    chan_free_buf(c->out); /* nobody will take it */
+    c->out = NULL;
     say_close(c);
   }
   pull(c, PIECES_A_TURN);

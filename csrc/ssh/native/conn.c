@@ -499,7 +499,9 @@ static void serve_writers(conn_t *n)
     if (c == NULL) break;
     chan_send(c);
   }
-  if (idle) alk_buf_free(&n->spare);
+  if (!idle) return;
+  chan_free_buf(n->spare);
+  n->spare = NULL;
 }
 
 void conn_service(session_t *s)
@@ -570,7 +572,7 @@ void conn_free(conn_t *c)
   if (c == NULL) return;
   request_free_all(c);
   drop_table(c);
-  alk_buf_free(&c->spare);
+  chan_free_buf(c->spare);
   alk_free(c);
 }
 

@@ -58,8 +58,8 @@ struct chan {
   bool flowing : 1;   /* the owner reads, and nothing is unread before */
   bool got_eof : 1, got_close : 1, eof_sent : 1, close_sent : 1;
   unsigned state : 2; /* CHAN_* */
-  piece_t *in;   /* came while nobody read: the last; its next is the first */
-  alk_buf_t out; /* written and not sent */
+  piece_t *in;    /* came while nobody read: the last; its next is the first */
+  alk_buf_t *out; /* written and not sent; NULL: nothing */
   ring_t dirty, writer; /* of the two lists */
 };
 
@@ -89,7 +89,7 @@ struct conn {
   uint64_t memory_max, promised; /* bytes of all windows */
   list_t dirty;                  /* something is to be told or said */
   list_t writers;   /* have bytes or an end to send, and a window for it */
-  alk_buf_t spare;  /* room for the next that has to wait */
+  alk_buf_t *spare; /* room for the next that has to wait; or NULL */
   request_t *asked; /* of the peer, oldest first */
   size_t asked_len;
   awaited_t *awaited; /* of ours, oldest first */
@@ -126,9 +126,10 @@ void chan_fail(chan_t *c, alk_code_t code, int reason, const char *fmt, ...)
   __attribute__((format(printf, 4, 5)));
 void chan_opened(chan_t *c); /* both sides know it: on_open is owed */
 bool chan_can_send(const session_t *s);
-void chan_serve(chan_t *c);      /* c may be gone */
-void chan_send(chan_t *c);       /* one turn; c has left the writers' list */
-void chan_last_words(chan_t *c); /* the session is dead */
+void chan_free_buf(alk_buf_t *b); /* NULL is fine */
+void chan_serve(chan_t *c);       /* c may be gone */
+void chan_send(chan_t *c);        /* one turn; c has left the writers' list */
+void chan_last_words(chan_t *c);  /* the session is dead */
 
 /* request.c */
 /* Whether the server listens there for us. */

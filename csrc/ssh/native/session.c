@@ -179,7 +179,7 @@ static void run(session_t *s)
   if (!native_is_over(s)) {
     /* What was done may lead to more in this turn (an end to a close): then
      * all of it leaves in one write, the next time. */
-    if (!s->task.queued) packet_flush(s);
+    if (!alk_task_is_queued(&s->task)) packet_flush(s);
     if (!s->asking) alk_stream_resume(s->stream);
     return;
   }
