@@ -74,7 +74,7 @@ types() {
 
 # A process that does not end by itself is a bug that a time limit must show.
 mocha() {
-  ALKNET_MOCHA_COUNTS=$mocha_counts timeout -k 10 1800 node_modules/.bin/mocha \
+  ALKNET_MOCHA_COUNTS=$mocha_counts timeout -k 10 3000 node_modules/.bin/mocha \
     --forbid-only --reporter tools/mocha-reporter.js "$@"
 }
 
