@@ -16,8 +16,10 @@ export interface LogOptions {
   level?: 'error' | 'warn' | 'info' | 'debug'
   /** **Default:** `'text'` (logfmt). */
   format?: 'text' | 'json'
-  /** Gets each line, without its line break. **Default:** writes to stderr. */
-  write?: (line: string) => void
+  /** Each line begins with the time, in UTC. **Default:** `false`. */
+  time?: boolean
+  /** Gets each line, without its line break; `false`: it was not taken, and is counted. **Default:** writes to stderr. */
+  write?: (line: string) => unknown
 }
 
 /** A passphrase, or a function that is asked for one when a key is encrypted. */

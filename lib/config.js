@@ -24,7 +24,7 @@ const { TomlProblem, parseToml } = require('./toml')
 const MAX_FILE = 1024 * 1024
 const SECTIONS = ['server', 'forwarding', 'client', 'profiles']
 const PARTS = { default: 'default', rules: 'rules', 'permit-listen': 'permitListen' }
-const LOG = ['log-level', 'log-format', 'quiet']
+const LOG = ['log-level', 'log-format', 'log-time', 'log-file', 'quiet']
 
 // Flags that are called otherwise than their option.
 const RENAMED = { serve: { key: 'hostKey' }, connect: {} }
@@ -61,6 +61,9 @@ class Config {
     this._paths = new Map() // option's name => its path in the file
     /** What the file says, as serve() or openSession() take it. */
     this.options = {}
+    /** What is the command's alone: undefined where the file does not say it. */
+    this.quiet = undefined
+    this.logFile = undefined
     this._checkSections()
     if (command === 'serve') this._readServer()
     else this._readClient(profile)
@@ -166,7 +169,10 @@ class Config {
       return
     }
     const part = key.slice(4)
-    log[part] = value
+    if (part === 'file') {
+      if (typeof value !== 'string' || value === '' || value.includes('\0')) throw this._fail(place, `${place.join('.')}: must be a path`)
+      this.logFile = this._resolved(value)
+    } else log[part] = value
     this._paths.set(`log.${part}`, place)
   }
 
@@ -267,7 +273,8 @@ function formatConfig (command, options) {
     if (Object.hasOwn(options, name)) lines.push(formatLine(key, name, options[name]))
   }
   if (options.log !== null) {
-    lines.push(`log-level = ${quote(options.log.level ?? 'info')}`, `log-format = ${quote(options.log.format ?? 'text')}`)
+    lines.push(`log-level = ${quote(options.log.level ?? 'info')}`, `log-format = ${quote(options.log.format ?? 'text')}`,
+      `log-time = ${options.log.time ?? false}`)
   }
   if (command !== 'serve') return `${lines.join('\n')}\n`
   const { default: byDefault, rules, permitListen } = options.forwarding

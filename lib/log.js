@@ -27,9 +27,12 @@ function textValue (value) {
   return `"${text.replace(/[^\x20-\x7e]|["\\]/g, escapeChar)}"`
 }
 
-/** 'INFO auth attempt remote_addr=… user=root …': no line break at the end. */
-function formatText (level, event, fields) {
-  let line = `${level.toUpperCase()} ${event}`
+/**
+ * 'INFO auth attempt remote_addr=… user=root …': no line break at the end.
+ * time: text that comes first, or undefined.
+ */
+function formatText (level, event, fields, time) {
+  let line = `${time === undefined ? '' : `${time} `}${level.toUpperCase()} ${event}`
   for (const key of Object.keys(fields)) {
     if (fields[key] !== undefined) line += ` ${key}=${textValue(fields[key])}`
   }
@@ -37,8 +40,8 @@ function formatText (level, event, fields) {
 }
 
 /** The same as one JSON object in ASCII. */
-function formatJson (level, event, fields) {
-  const record = { level, event }
+function formatJson (level, event, fields, time) {
+  const record = time === undefined ? { level, event } : { time, level, event }
   for (const key of Object.keys(fields)) {
     const value = fields[key]
     if (value !== undefined) record[key] = typeof value === 'string' ? cut(value) : value
@@ -59,25 +62,34 @@ const NO_LOG = { error: silent, warn: silent, info: silent, debug: silent }
  * @param {object} [options]
  * @param {'error'|'warn'|'info'|'debug'} [options.level='info']
  * @param {'text'|'json'} [options.format='text']
- * @param {(line: string) => void} [options.write] gets each line, without its
- *   line break. **Default:** to stderr.
+ * @param {boolean} [options.time=false] each line begins with the time, in UTC
+ * @param {(line: string) => unknown} [options.write] gets each line, without its
+ *   line break; false: it was not taken, and is counted. **Default:** to stderr.
  */
-function createLogger ({ level = 'info', format = 'text', write = toStderr } = {}) {
+function createLogger ({ level = 'info', format = 'text', time = false, write = toStderr } = {}) {
   const logger = { ...NO_LOG }
+  const put = (name, event, fields) => guarded(write,
+    FORMATS[format](name, event, fields, time ? new Date().toISOString() : undefined))
+  let dropped = 0
+  const log = (name, event, fields) => {
+    // The gap is told where it is, before what comes after it.
+    if (dropped > 0 && put('warn', 'log lines dropped', { count: dropped })) dropped = 0
+    if (dropped > 0 || !put(name, event, fields)) dropped++
+  }
   for (const [name, rank] of Object.entries(LEVELS)) {
-    if (rank > LEVELS[level]) continue
-    logger[name] = (event, fields = {}) => guarded(write, FORMATS[format](name, event, fields))
+    if (rank <= LEVELS[level]) logger[name] = (event, fields = {}) => log(name, event, fields)
   }
   return logger
 }
 
-// What a user's write() throws must not unwind the one who logs: it becomes an
-// uncaughtException of its own.
+// Whether the line was taken. What a user's write() throws must not unwind the
+// one who logs: it becomes an uncaughtException of its own.
 function guarded (write, line) {
   try {
-    write(line)
+    return write(line) !== false
   } catch (err) {
     process.nextTick(() => { throw err })
+    return true
   }
 }
 

@@ -79,10 +79,11 @@ function algorithms (name, value) {
 
 function logOption (name, value) {
   if (value === false) return null
-  if (value === null || typeof value !== 'object') throw optionError(name, 'must be false, or { level, format, write }')
+  if (value === null || typeof value !== 'object') throw optionError(name, 'must be false, or { level, format, time, write }')
   const checks = {
     level: oneOf(Object.keys(LEVELS), []),
     format: oneOf(Object.keys(FORMATS), []),
+    time: flag,
     write: callback
   }
   for (const key of Object.keys(value)) {

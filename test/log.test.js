@@ -54,6 +54,25 @@ describe('log', () => {
     assert(text.length < 1100)
   })
 
+  it('begins with the time where that is wanted', () => {
+    const [text] = lines({ time: true }, (log) => log.info('auth attempt', ATTEMPT))
+    assert.match(text, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO auth attempt remote_addr=203/)
+    const [json] = lines({ time: true, format: 'json' }, (log) => log.info('auth attempt', ATTEMPT))
+    assert.match(json, /^\{"time":"\d{4}-[^"]*Z","level":"info","event":"auth attempt",/)
+  })
+
+  it('counts the lines that were not taken, and says it where they are missing', () => {
+    const out = []
+    let room = 1
+    const log = createLogger({ write: (line) => room-- > 0 ? out.push(line) : false })
+    for (const event of ['a', 'b', 'c']) log.info(event)
+    room = 1
+    log.info('d') // there is room for the count alone
+    room = 2
+    log.info('e')
+    assert.deepStrictEqual(out, ['INFO a', 'WARN log lines dropped count=2', 'WARN log lines dropped count=1', 'INFO e'])
+  })
+
   it('leaves out what is below its level', () => {
     const all = (log) => ['error', 'warn', 'info', 'debug'].forEach((level) => log[level](level))
     assert.deepStrictEqual(lines({ level: 'warn' }, all), ['ERROR error', 'WARN warn'])

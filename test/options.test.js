@@ -176,6 +176,7 @@ describe('options', () => {
   it('check the parts of log', () => {
     refuses(() => clientOptions({ ...CLIENT, log: { level: 'loud' } }), 'log.level', /must be one of/)
     refuses(() => clientOptions({ ...CLIENT, log: { lvl: 'info' } }), 'log.lvl', /did you mean level/)
+    refuses(() => clientOptions({ ...CLIENT, log: { time: 'yes' } }), 'log.time', /must be true or false/)
     assert.strictEqual(clientOptions({ ...CLIENT, log: false }).log, null)
   })
 

@@ -6,6 +6,7 @@ const { Option } = require('commander')
 const {
   DRAIN_MS, addCommon, addPlanned, gather, listenerLine, number, onStop, passphrase, printer, repeatable, value
 } = require('./shared')
+const { openLog, withLogFile } = require('./log-file')
 
 const PLANNED = [
   '--peer <id>', '--proxy <url>', '--tls-server-name <name>', '--tls-ca <path>',
@@ -26,13 +27,15 @@ once. When the session is lost, the program says so and exits with 1.
 The passphrase of an encrypted key comes from ALKNET_PASSPHRASE or a prompt.`
 
 async function run (flags, command) {
-  const { options, explain, isQuiet } = await gather(command, { kind: 'connect', planned: PLANNED })
+  const given = await gather(command, { kind: 'connect', planned: PLANNED })
+  const { explain, isQuiet } = given
   const { checkConnect, openSession } = require('../..')
   if (command.opts().check) {
-    const { config } = await checkConnect({ socks5: true, ...options, passphrase }).catch((err) => { throw explain(err) })
-    process.stdout.write(config)
+    const { config } = await checkConnect({ socks5: true, ...given.options, passphrase }).catch((err) => { throw explain(err) })
+    process.stdout.write(withLogFile(config, given))
     return
   }
+  const log = openLog(given)
   const controller = new AbortController()
   let session = null
   const release = onStop(() => {
@@ -40,7 +43,7 @@ async function run (flags, command) {
     else session.close({ drainMs: DRAIN_MS })
   })
   try {
-    session = await openSession({ socks5: true, ...options, passphrase, signal: controller.signal })
+    session = await openSession({ socks5: true, ...log.into(given), passphrase, signal: controller.signal })
     for (const listener of session.openListeners) printer(isQuiet)(listenerLine({ kind: listener.kind, address: listener.address() }))
     await session.closed
     if (session.error !== null) throw lost(session.error)
@@ -48,6 +51,7 @@ async function run (flags, command) {
     if (!controller.signal.aborted) throw explain(err)
   } finally {
     release()
+    log.release()
   }
 }
 

@@ -6,6 +6,7 @@ const { Option } = require('commander')
 const {
   DRAIN_MS, addCommon, addPlanned, gather, number, onStop, passphrase, printer, repeatable, rules
 } = require('./shared')
+const { openLog, withLogFile } = require('./log-file')
 const { usage } = require('./running')
 
 const PLANNED = [
@@ -30,7 +31,7 @@ this server's own listeners, until a rule or --default says otherwise.
 docs/policy.md has the rules, docs/config.md the file.
 
 SIGHUP reads the file, the keys and the revocations again: all of it, or nothing when
-something is wrong. SIGTERM and SIGINT stop accepting, let connections end for
+something is wrong. SIGUSR1 opens the log file anew. SIGTERM and SIGINT stop accepting, let connections end for
 up to 2 s and exit with 0; a second one ends at once.`
 
 function hostPortOf ({ address, port }) {
@@ -43,20 +44,23 @@ function comment ({ source, line, type, fingerprint }) {
 }
 
 /** --check: what would be in effect on stdout, lines of no use on stderr. */
-async function check ({ options, explain }) {
+async function check (given) {
+  const { options, explain } = given
   const { checkServe } = require('../..')
   const { config, problems, authorities } = await checkServe({ ...options, passphrase }).catch((err) => { throw explain(err) })
   for (const { source, line, message } of problems) {
     process.stderr.write(`${source}:${line}: ${message}; this line grants nothing\n`)
   }
-  process.stdout.write(config)
+  process.stdout.write(withLogFile(config, given))
   for (const one of authorities) process.stdout.write(`${comment(one)}\n`)
 }
 
 /** What the next SIGHUP takes over; its errors name file, line and column. */
-async function changes (collect) {
+async function changes (collect, log) {
   const { checkServe } = require('../..')
-  const { options, explain } = await collect()
+  const given = await collect()
+  const { explain } = given
+  const options = log.into(given)
   await checkServe(options, { hostKeys: false }).catch((err) => { throw explain(err) })
   return options
 }
@@ -66,22 +70,24 @@ async function run (collect, command) {
   if (given.options.listen?.length === 0) throw usage('listen is empty: nobody could connect')
   if (command.opts().check) return check(given)
   const { serve } = require('../..')
+  const log = openLog(given)
   const controller = new AbortController()
   let server = null
   const release = onStop(() => {
     if (server === null) controller.abort()
     else server.close({ drainMs: DRAIN_MS })
   })
-  const reload = () => server?.reloadAll(() => changes(collect)).catch(() => {}) // it has been logged
+  const reload = () => server?.reloadAll(() => changes(collect, log)).catch(() => {}) // it has been logged
   process.on('SIGHUP', reload)
   try {
-    server = await serve({ ...given.options, passphrase, signal: controller.signal })
+    server = await serve({ ...log.into(given), passphrase, signal: controller.signal })
     for (const address of [server.address()].flat()) printer(given.isQuiet)(`listening on ${hostPortOf(address)}`)
     await server.closed
   } catch (err) {
     if (!controller.signal.aborted) throw given.explain(err)
   } finally {
     release()
+    log.release()
     process.off('SIGHUP', reload)
   }
 }

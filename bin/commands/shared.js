@@ -62,6 +62,8 @@ function addCommon (command) {
     .addOption(number('--rekey-seconds <n>', 'new keys after so many seconds'))
     .addOption(value('--log-level <level>', 'error, warn, info or debug (default: info)', 'ALKNET_LOG_LEVEL'))
     .addOption(value('--log-format <format>', 'text or json (default: text)', 'ALKNET_LOG_FORMAT'))
+    .addOption(value('--log-file <path>', 'the log goes to the end of this file, each line with its time; SIGUSR1 opens it anew (default: to stderr)', 'ALKNET_LOG_FILE'))
+    .addOption(new Option('--log-time', 'begin each line of the log with the time, on stderr too'))
     .addOption(new Option('--quiet', 'only errors').env('ALKNET_QUIET'))
     .addOption(value('--control <path>', 'socket on which alknet status and alknet forward ask; off: none (default: one in a directory of its own)'))
     .addOption(value('--config <file>', 'TOML with what flags hold; flags and variables come before it'))
@@ -88,14 +90,18 @@ function libraryOptions (command, planned, renamed = {}) {
 
 // Flags that say where options come from, or that become a part of one.
 const NOT_OPTIONS = new Set([
-  'config', 'profile', 'check', 'allow', 'deny', 'default', 'permitListen', 'logLevel', 'logFormat', 'quiet'
+  'config', 'profile', 'check', 'allow', 'deny', 'default', 'permitListen', 'logLevel', 'logFormat', 'logFile', 'logTime', 'quiet'
 ])
 
-/** The log: --quiet, then --log-level, then the file's quiet and log-level. */
-function logOptions ({ logLevel, logFormat, quiet }, config) {
+/**
+ * The log: --quiet, then --log-level, then the file's quiet and log-level. Who
+ * reads a file later wants to know when it was; who reads stderr, a journal
+ * above all, knows.
+ */
+function logOptions ({ logLevel, logFormat, logTime, quiet }, config, logFile) {
   const file = config?.options.log ?? {}
   const level = logLevel ?? (config?.quiet ? 'error' : file.level)
-  return { level: quiet ? 'error' : level, format: logFormat ?? file.format }
+  return { level: quiet ? 'error' : level, format: logFormat ?? file.format, time: logTime ?? file.time ?? logFile !== undefined }
 }
 
 /** The rules of flags stand before those of the file: they come first. */
@@ -109,8 +115,8 @@ function forwardingOptions ({ default: byDefault, permitListen }, flagRules, fil
 
 /**
  * All that flags, variables and the file say, the first of them that says it.
- * Gives { options, explain, isQuiet }; explain(err) makes an option's error
- * name the flag, or the file with line and column.
+ * Gives { options, explain, isQuiet, logFile }; explain(err) makes an option's
+ * error name the flag, or the file with line and column.
  * @param {object} about
  * @param {'serve'|'connect'} about.kind whose options
  * @param {string[]} [about.planned] flags that are not available yet
@@ -127,12 +133,13 @@ async function gather (command, { kind, planned = [], renamed = {}, flagRules })
   const config = attributes.config === undefined
     ? null
     : await readConfig(attributes.config, { command: kind, profile: attributes.profile }).catch((err) => { throw inFlags(err) })
-  const options = { control: true, ...config?.options, ...flags, log: logOptions(attributes, config) }
+  const logFile = attributes.logFile ?? config?.logFile
+  const options = { control: true, ...config?.options, ...flags, log: logOptions(attributes, config, logFile) }
   if (flagRules !== undefined) options.forwarding = forwardingOptions(attributes, flagRules, config?.options.forwarding)
   const isGiven = (option) => Object.hasOwn(flags, option) ||
     attributes[option.replace(/^(log|forwarding)\.(\w)/, (_, part, c) => part === 'log' ? `log${c.toUpperCase()}` : c)] !== undefined
   const explain = (err) => explained(err, { config, isGiven, flagRules: flagRules ?? [], renamed })
-  return { options, config, explain, isQuiet: attributes.quiet ?? config?.quiet ?? false }
+  return { options, config, explain, logFile, isQuiet: attributes.quiet ?? config?.quiet ?? false }
 }
 
 function explained (err, { config, isGiven, flagRules, renamed }) {

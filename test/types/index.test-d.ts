@@ -13,7 +13,7 @@ async function client (): Promise<void> {
     socks5: '127.0.0.1:0',
     forward: ['8080:web:80'],
     passphrase: async (name: string) => name,
-    log: { level: 'debug', format: 'json', write: (line: string) => { line.trim() } },
+    log: { level: 'debug', format: 'json', time: true, write: (line: string) => { line.trim() } },
     signal: AbortSignal.timeout(1000)
   })
   const stream: Duplex = await session.open({ host: 'db.internal', port: 5432 }, { signal: AbortSignal.timeout(1) })
