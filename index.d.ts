@@ -629,6 +629,40 @@ export function askControl (file: string, request: ControlRequest, options?: { t
 /** The sessions and servers of this user whose control socket is at the default place. */
 export function findControls (): Promise<Array<{ path: string, status: ClientStatus | ServerStatus }>>
 
+/** Made by `createNotifier()`: tells a service manager such as systemd how it goes. */
+export interface Notifier {
+  /** Whether anybody wants to be told. */
+  readonly isActive: boolean
+  /** It serves, for the first time or again after `reloading()`. status: one line for people. */
+  ready (status?: string): void
+  /** One line about how it goes. */
+  status (text: string): void
+  /** The configuration is read again; `ready()` says that this is over. */
+  reloading (): void
+  /** It is about to end. */
+  stopping (status?: string): void
+  /** No further sign of life. */
+  close (): void
+}
+
+/**
+ * Tells the service manager that has started this process how it goes
+ * (sd_notify(3)), and where it has a watchdog gives it signs of life from the
+ * event loop. Does nothing where there is none.
+ */
+export function createNotifier (options?: {
+  /** In place of `process.env`. */
+  env?: Record<string, string | undefined>
+  /** Hears once that the manager cannot be told. */
+  onProblem?: (err: Error) => void
+}): Notifier
+
+/**
+ * The listening sockets that this process was started with (sd_listen_fds(3)),
+ * for `listen` of `serve()`: `['fd:3', …]`.
+ */
+export function inheritedListeners (env?: Record<string, string | undefined>): string[]
+
 /** Reads a configuration file. Rejects with `ERR_ALKNET_OPTION`: file, line and column. */
 export function readConfig (file: string, about?: { command?: 'serve' | 'connect', profile?: string }): Promise<Config>
 

@@ -31,6 +31,8 @@
  *            listenUnix(path): the same, at a path where nothing is; its file
  *            has the mode 0600 from the first moment on and is removed by
  *            close(), at once, unless another file stands there by then
+ *            adoptTcp(fd): on a listening tcp socket that this process was
+ *            started with, and which is the listener's then; EINVAL: it is none
  *   calls    address(): { address, port, family }, or { path } of a Unix socket
  *            close() ref() unref()
  *   events   onstream(stream) onerror(err) onclose()
@@ -146,6 +148,10 @@
  * hostsAuthority(text, host, port, blob | null): the same, of a CA's key and
  *            @cert-authority lines; 'other': only other CAs stand there
  * hostsLine(host, port, hashed, blob): string
+ * notify(path, bytes)
+ *            one datagram to the Unix socket at path, or of the abstract name
+ *            '@…'; at most 2048 bytes. Never waits: throws EAGAIN when the
+ *            reader is behind
  * errors     [{ code, stage, text, advice }] — csrc/core/err.h
  * versions   { libssh, openssl, uv } as they run
  * engines    ['native', 'libssh'] — the first is the default

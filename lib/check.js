@@ -115,7 +115,7 @@ async function testPolicy (raw, { target, id, scopes = [], transport = 'tcp', lo
 
 /** Those of the server's own listeners whose place is known before it runs. */
 function ownPlaces ({ listen, control }) {
-  const places = listen.filter((one) => one.port !== 0)
+  const places = listen.filter((one) => one.fd === undefined && one.port !== 0)
   return control === true || control === 'off' ? places : [...places, { path: control }]
 }
 

@@ -14,6 +14,7 @@ const { askControl, findControls } = require('./control-ask')
 const { clientOptions, connectOptions } = require('./options')
 const { fingerprint, generateKey, parsePublicKey } = require('./keys')
 const { parseAuthorizedKeys } = require('./authorized-keys')
+const { createNotifier, inheritedListeners } = require('./service')
 const { Session, startSession } = require('./session')
 const { Server, startServer } = require('./server')
 const { signCertificate } = require('./signing')
@@ -67,9 +68,11 @@ module.exports = {
   connect,
   createEventHub,
   createEventTarget,
+  createNotifier,
   findControls,
   fingerprint,
   generateKey,
+  inheritedListeners,
   openSession,
   parseAuthorizedKeys,
   parsePublicKey,

@@ -84,4 +84,18 @@ function listen (address, port, open = binding.listenTcp) {
   }
 }
 
-module.exports = { Listener, listen, rarely }
+const NO_LISTENER = new Set(['EINVAL', 'ENOTSOCK', 'EBADF'])
+
+/** A listener on a socket that this process was started with, or throws. */
+function adopt (fd) {
+  try {
+    return binding.adoptTcp(fd)
+  } catch (err) {
+    const text = NO_LISTENER.has(err.code) ? 'it is not a listening TCP socket' : systemText(err)
+    throw new AlknetError(`cannot listen on the descriptor ${fd}: ${text}`, {
+      code: err.code, stage: 'listen', errno: err.errno, cause: err
+    })
+  }
+}
+
+module.exports = { Listener, adopt, listen, rarely }

@@ -140,6 +140,18 @@ function listenAddress (name, value) {
   return { address, port }
 }
 
+/**
+ * Where a server listens: the same, or fd:N, a socket that this process was
+ * started with.
+ */
+function serverListen (name, value) {
+  const match = typeof value === 'string' ? /^fd:(\d{1,9})$/.exec(value) : null
+  if (match === null) return listenAddress(name, value)
+  const fd = Number(match[1])
+  if (fd < 3) throw optionError(name, `"${value}" is a standard stream: descriptors that are handed over begin with 3`)
+  return { fd }
+}
+
 function serverAddress (name, value) {
   const parsed = hostPort(22)(name, value)
   if (parsed.port === 0) throw optionError(name, 'the port must be 1 to 65535')
@@ -258,6 +270,7 @@ module.exports = {
   remoteBind,
   seconds,
   serverAddress,
+  serverListen,
   several,
   socketPath,
   socksAuth,

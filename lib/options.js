@@ -14,7 +14,7 @@ const { formatPlace, parseForward, parseRemoteForward } = require('./forward-spe
 const { parseListenRule, parseRule } = require('./rules')
 const { LEVELS, FORMATS } = require('./log')
 const {
-  abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, listenAddress, oneOf, parsedBy, passphrase, pathOrBytes, pin, remoteBind, seconds, serverAddress, several, socketPath, socksAuth, socksListen, text
+  abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, oneOf, parsedBy, passphrase, pathOrBytes, pin, remoteBind, seconds, serverAddress, serverListen, several, socketPath, socksAuth, socksListen, text
 } = require('./option-checks')
 
 const DAY = 86400
@@ -158,7 +158,7 @@ const SERVER = {
   authorizedKeys: [several(pathOrBytes, 0), []],
   certAuthority: [several(pathOrBytes, 0), []],
   revokedKeys: [several(pathOrBytes, 0), []],
-  listen: [several(listenAddress, 0), [{ address: '0.0.0.0', port: 22 }]],
+  listen: [several(serverListen, 0), [{ address: '0.0.0.0', port: 22 }]],
   forwarding: [forwarding, forwarding('forwarding', {})],
   maxConnectionsPerIp: [integer(0, 1e6), 0],
   maxAuthAttempts: [integer(1, 1000), 10],

@@ -25,7 +25,7 @@ const { Places } = require('./listening')
 const { PROHIBITED } = require('./outbound')
 const { Policy } = require('./policy')
 const { ServerSession } = require('./server-session')
-const { listen, rarely } = require('./listener')
+const { adopt, listen, rarely } = require('./listener')
 
 /** An IPv4 client of a dual-stack listener is logged as IPv4: one form each. */
 function plainAddress (address) {
@@ -264,8 +264,8 @@ class Server extends EventEmitter {
   }
 
   _listen () {
-    for (const { address, port } of this._options.listen) {
-      const listener = listen(address, port)
+    for (const { address, port, fd } of this._options.listen) {
+      const listener = fd === undefined ? listen(address, port) : adopt(fd)
       listener.owner = this
       this._listeners.push(listener)
       this._addresses.push(listener.address())

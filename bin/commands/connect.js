@@ -7,6 +7,7 @@ const {
   DRAIN_MS, addCommon, addPlanned, gather, listenerLine, number, onStop, passphrase, printer, repeatable, value
 } = require('./shared')
 const { openLog, withLogFile } = require('./log-file')
+const { notifier } = require('./service')
 
 const PLANNED = [
   '--peer <id>', '--proxy <url>', '--tls-server-name <name>', '--tls-ca <path>',
@@ -36,15 +37,19 @@ async function run (flags, command) {
     return
   }
   const log = openLog(given)
+  const manager = notifier()
   const controller = new AbortController()
   let session = null
   const release = onStop(() => {
+    manager.stopping()
     if (session === null) controller.abort()
     else session.close({ drainMs: DRAIN_MS })
   })
   try {
     session = await openSession({ socks5: true, ...log.into(given), passphrase, signal: controller.signal })
     for (const listener of session.openListeners) printer(isQuiet)(listenerLine({ kind: listener.kind, address: listener.address() }))
+    session.on('state', (state) => manager.status(state))
+    manager.ready('ready')
     await session.closed
     if (session.error !== null) throw lost(session.error)
   } catch (err) {
@@ -52,6 +57,7 @@ async function run (flags, command) {
   } finally {
     release()
     log.release()
+    manager.close()
   }
 }
 

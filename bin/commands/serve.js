@@ -8,6 +8,7 @@ const {
 } = require('./shared')
 const { openLog, withLogFile } = require('./log-file')
 const { usage } = require('./running')
+const { notifier, withSockets } = require('./service')
 
 const PLANNED = [
   '--tls-cert <path>', '--tls-key <path>',
@@ -65,29 +66,39 @@ async function changes (collect, log) {
   return options
 }
 
-async function run (collect, command) {
+async function run (fromFlags, command) {
+  const collect = withSockets(fromFlags)
   const given = await collect()
   if (given.options.listen?.length === 0) throw usage('listen is empty: nobody could connect')
   if (command.opts().check) return check(given)
   const { serve } = require('../..')
   const log = openLog(given)
+  const manager = notifier()
   const controller = new AbortController()
   let server = null
   const release = onStop(() => {
+    manager.stopping()
     if (server === null) controller.abort()
     else server.close({ drainMs: DRAIN_MS })
   })
-  const reload = () => server?.reloadAll(() => changes(collect, log)).catch(() => {}) // it has been logged
+  const reload = async () => {
+    if (server === null) return
+    manager.reloading()
+    await server.reloadAll(() => changes(collect, log)).catch(() => {}) // it has been logged
+    manager.ready()
+  }
   process.on('SIGHUP', reload)
   try {
     server = await serve({ ...log.into(given), passphrase, signal: controller.signal })
     for (const address of [server.address()].flat()) printer(given.isQuiet)(`listening on ${hostPortOf(address)}`)
+    manager.ready(`listening on ${[server.address()].flat().map(hostPortOf).join(', ')}`)
     await server.closed
   } catch (err) {
     if (!controller.signal.aborted) throw given.explain(err)
   } finally {
     release()
     log.release()
+    manager.close()
     process.off('SIGHUP', reload)
   }
 }
@@ -102,7 +113,7 @@ module.exports = (alknet) => {
     .addOption(repeatable('--authorized-keys <path>', 'who may log in (repeatable; default: nobody)'))
     .addOption(repeatable('--cert-authority <path>', 'public keys of CAs whose user certificates let in (repeatable; default: none)'))
     .addOption(repeatable('--revoked-keys <path>', 'keys, fingerprints or a KRL that let nobody in (repeatable; default: none)'))
-    .addOption(repeatable('--listen <addr:port>', 'where to listen (repeatable; port 0: any; default: 0.0.0.0:22)'))
+    .addOption(repeatable('--listen <addr:port>', 'where to listen (repeatable; port 0: any; fd:3: a socket that the process was started with; default: 0.0.0.0:22)'))
     .addOption(number('--max-connections-per-ip <n>', '0: no limit (default: 0)'))
     .addOption(number('--max-auth-attempts <n>', 'keys a connection may try or ask about (default: 10)'))
     .addOption(number('--max-unauthenticated <n>', 'connections not logged in; random early drop from half on (default: 100)'))

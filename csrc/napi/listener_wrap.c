@@ -67,17 +67,34 @@ static void listener_free(void *wrap)
   alk_free(w);
 }
 
+typedef enum { AT_TCP, AT_PATH, AT_FD } place_kind_t;
+
 typedef struct {
-  bool local;
+  place_kind_t kind;
   char host[PATH_ARG_MAX]; /* or the path */
-  uint32_t port;
+  uint32_t port;           /* or the descriptor */
 } place_t;
 
 static bool tcp_place(napi_env env, const napi_value *argv, place_t *out)
 {
-  out->local = false;
+  out->kind = AT_TCP;
   return wrap_str(env, argv[0], out->host, ALK_ADDR_MAX) &&
          wrap_u32(env, argv[1], UINT16_MAX, &out->port);
+}
+
+static alk_listener_t *open_at(listener_wrap_t *w, const place_t *p,
+                               alk_err_t *err)
+{
+  alk_loop_t *l = w->wrap.e->loop;
+  switch (p->kind) {
+  case AT_PATH:
+    return alk_unix_listen(l, p->host, &events, w, err);
+  case AT_FD:
+    return alk_tcp_adopt(l, (int) p->port, &events, w, err);
+  case AT_TCP:
+  default:
+    return alk_tcp_listen(l, p->host, (uint16_t) p->port, &events, w, err);
+  }
 }
 
 /* Takes door, which may be NULL. */
@@ -90,9 +107,7 @@ static napi_value listen_on(napi_env env, const place_t *p, socks_door_t *door)
   napi_value object = wrap_new(e, &listener_class, &w->wrap);
   if (object == NULL) return NULL;
   if (door != NULL) door->wrap = &w->wrap;
-  w->ln = p->local ? alk_unix_listen(e->loop, p->host, &events, w, &err)
-                   : alk_tcp_listen(e->loop, p->host, (uint16_t) p->port,
-                                    &events, w, &err);
+  w->ln = open_at(w, p, &err);
   if (w->ln != NULL) return object;
   wrap_detach(&w->wrap);
   return wrap_throw(env, &err);
@@ -109,9 +124,18 @@ napi_value listener_listen_tcp(napi_env env, napi_callback_info info)
 napi_value listener_listen_unix(napi_env env, napi_callback_info info)
 {
   napi_value argv[1];
-  place_t place = {.local = true};
+  place_t place = {.kind = AT_PATH};
   wrap_args(env, info, 1, argv);
   if (!wrap_str(env, argv[0], place.host, sizeof place.host)) return NULL;
+  return listen_on(env, &place, NULL);
+}
+
+napi_value listener_adopt_tcp(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  place_t place = {.kind = AT_FD};
+  wrap_args(env, info, 1, argv);
+  if (!wrap_u32(env, argv[0], INT32_MAX, &place.port)) return NULL;
   return listen_on(env, &place, NULL);
 }
 

@@ -45,6 +45,11 @@ alk_listener_t *alk_tcp_listen(alk_loop_t *l, const char *address,
 alk_listener_t *alk_unix_listen(alk_loop_t *l, const char *path,
                                 const alk_listener_events_t *ev, void *data,
                                 alk_err_t *err);
+/* On a listening tcp socket that this process was started with: fd becomes the
+ * listener's. Where it is none, EINVAL, and nothing was done to it. */
+alk_listener_t *alk_tcp_adopt(alk_loop_t *l, int fd,
+                              const alk_listener_events_t *ev, void *data,
+                              alk_err_t *err);
 void *alk_listener_data(const alk_listener_t *ln);
 /* Where it listens: false, or NULL, of the other kind. */
 bool alk_listener_address(const alk_listener_t *ln, alk_addr_t *out);

@@ -1,4 +1,5 @@
-/* tcp.c - tcp and unix-socket connections, and listeners for both.
+/* tcp.c - tcp and unix-socket connections, and listeners for both, also on a
+ * socket that whoever started this process has bound.
  *
  * Addresses are numeric: whoever resolved the name has also decided which of
  * its addresses may be reached. A connection is one address, one try; racing
@@ -299,6 +300,46 @@ alk_listener_t *alk_tcp_listen(alk_loop_t *l, const char *address,
   if (rc == 0) return ln;
   alk_fail(err, ALK_E_SYS, rc, "listen on %s port %u: %s", address,
            (unsigned) port, uv_strerror(rc));
+  shut(ln, free_unheard);
+  return NULL;
+}
+
+static int socket_option(int fd, int name)
+{
+  int value = 0;
+  socklen_t len = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, name, &value, &len) == 0 ? value : -1;
+}
+
+/* A number in an environment variable says little: it may be stale, and name a
+ * file, or a socket of Node's own. */
+static int check_listening(int fd)
+{
+  struct sockaddr_storage sa = {0};
+  socklen_t len = sizeof sa;
+  if (getsockname(fd, (struct sockaddr *) &sa, &len) != 0)
+    return uv_translate_sys_error(errno);
+  bool is_ip = sa.ss_family == AF_INET || sa.ss_family == AF_INET6;
+  bool ok = is_ip && socket_option(fd, SO_TYPE) == SOCK_STREAM &&
+            socket_option(fd, SO_ACCEPTCONN) == 1;
+  return ok ? 0 : UV_EINVAL;
+}
+
+alk_listener_t *alk_tcp_adopt(alk_loop_t *l, int fd,
+                              const alk_listener_events_t *ev, void *data,
+                              alk_err_t *err)
+{
+  alk_listener_t *ln = listener_new(l, ev, data);
+  CHECK(uv_tcp_init(alk_loop_uv(l), &ln->uv.tcp) == 0);
+  int rc = check_listening(fd);
+  if (rc == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+    rc = uv_translate_sys_error(errno);
+  if (rc == 0) rc = uv_tcp_open(&ln->uv.tcp, fd);
+  if (rc == 0) rc = uv_listen(&ln->uv.stream, BACKLOG, on_connection);
+  if (rc == 0) uv_tcp_keepalive(&ln->uv.tcp, 1, KEEPALIVE_SECONDS);
+  if (rc == 0) return ln;
+  alk_fail(err, ALK_E_SYS, rc, "listen on descriptor %d: %s", fd,
+           uv_strerror(rc));
   shut(ln, free_unheard);
   return NULL;
 }

@@ -1,4 +1,5 @@
 /* test_tcp.c - connecting and listening, and how each is refused. */
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 
@@ -158,6 +159,89 @@ static void address_in_use(void **state)
   source_finish(e, &src);
 }
 
+/* A unix socket in a directory of its own. */
+static int unix_listen(char *dir, struct sockaddr_un *sa)
+{
+  assert_non_null(mkdtemp(dir));
+  *sa = (struct sockaddr_un){.sun_family = AF_UNIX};
+  snprintf(sa->sun_path, sizeof sa->sun_path, "%s/s", dir);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_true(fd >= 0);
+  assert_int_equal(bind(fd, (const struct sockaddr *) sa, sizeof *sa), 0);
+  assert_int_equal(listen(fd, 8), 0);
+  return fd;
+}
+
+/* What a service manager hands over: bound and listening before this process
+ * was there. */
+static void adopts(void **state)
+{
+  env_t *e = *state;
+  source_t src = {0};
+  alk_addr_t at = {0};
+  alk_err_t err = {0};
+  uint16_t port;
+  int inherited = raw_listen(&port);
+  int early = raw_connect(port); /* waits since before the listener was */
+  assert_int_equal(fcntl(inherited, F_SETFD, 0), 0);
+  src.ln = alk_tcp_adopt(e->l, inherited, &events, &src, &err);
+  assert_string_equal(err.msg, "");
+  assert_non_null(src.ln);
+  assert_int_equal(fcntl(inherited, F_GETFD), FD_CLOEXEC);
+  assert_true(alk_listener_address(src.ln, &at));
+  assert_string_equal(at.address, "127.0.0.1");
+  assert_int_equal(at.port, port);
+  int late = raw_connect(port);
+  RUN_UNTIL(e, src.n == 2);
+  close(early);
+  close(late);
+  source_finish(e, &src);
+  assert_int_equal(fcntl(inherited, F_GETFD), -1); /* it was the listener's */
+}
+
+static void adopt_fails(env_t *e, int fd, int sys)
+{
+  alk_err_t err = {0};
+  char text[sizeof err.msg];
+  int before = fcntl(fd, F_GETFD);
+  source_t src = {0};
+  assert_null(alk_tcp_adopt(e->l, fd, &events, &src, &err));
+  assert_int_equal(err.code, ALK_E_SYS);
+  assert_int_equal(err.sys, sys);
+  snprintf(text, sizeof text, "listen on descriptor %d: %s", fd,
+           uv_strerror(sys));
+  assert_string_equal(err.msg, text);
+  turns(e, 2);
+  assert_int_equal(fcntl(fd, F_GETFD), before); /* still whose it was */
+  assert_int_equal(src.closes, 0);
+}
+
+static void adopts_nothing_else(void **state)
+{
+  env_t *e = *state;
+  struct sockaddr_un sa;
+  uint16_t port;
+  char dir[] = "/tmp/alknet-test-XXXXXX";
+  int local = unix_listen(dir, &sa);
+  int ln = raw_listen(&port);
+  int connected = raw_connect(port);
+  int fresh = socket(AF_INET, SOCK_STREAM, 0);
+  int datagram = socket(AF_INET, SOCK_DGRAM, 0);
+  int file = open("/dev/null", O_RDONLY);
+  int refused[] = {local, connected, fresh, datagram};
+  for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+    adopt_fails(e, refused[i], UV_EINVAL);
+    close(refused[i]);
+  }
+  adopt_fails(e, file, UV_ENOTSOCK);
+  close(file);
+  adopt_fails(e, file, UV_EBADF);
+  adopt_fails(e, -1, UV_EBADF);
+  close(ln);
+  unlink(sa.sun_path);
+  rmdir(dir);
+}
+
 static void bad_addresses(void **state)
 {
   env_t *e = *state;
@@ -216,19 +300,6 @@ static void connect_closed_at_once(void **state)
   assert_string_equal(r.log, "c");
   assert_false(r.failed);
   rec_finish(e, &r);
-}
-
-/* A unix socket in a directory of its own. */
-static int unix_listen(char *dir, struct sockaddr_un *sa)
-{
-  assert_non_null(mkdtemp(dir));
-  *sa = (struct sockaddr_un){.sun_family = AF_UNIX};
-  snprintf(sa->sun_path, sizeof sa->sun_path, "%s/s", dir);
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  assert_true(fd >= 0);
-  assert_int_equal(bind(fd, (const struct sockaddr *) sa, sizeof *sa), 0);
-  assert_int_equal(listen(fd, 8), 0);
-  return fd;
 }
 
 static void unix_connects(void **state)
@@ -425,6 +496,8 @@ int main(void)
     TEST(listens_on_ipv6),
     TEST(ipv6_any_is_not_ipv4),
     TEST(address_in_use),
+    TEST(adopts),
+    TEST(adopts_nothing_else),
     TEST(bad_addresses),
     TEST(connect_refused),
     TEST(connect_closed_at_once),
