@@ -68,6 +68,7 @@ class Notifier {
     this._path = isAddress(path) ? path : null
     this._send = send
     this._onProblem = onProblem
+    this._isStopping = false // and says nothing else any more
     this._waiting = null // fields that did not get through yet
     this._tries = 0
     this._retry = null
@@ -100,6 +101,7 @@ class Notifier {
   /** It is about to end. */
   stopping (status) {
     this._tell({ STOPPING: 1, ...this._status(status) })
+    this._isStopping = true
   }
 
   /** No further sign of life. */
@@ -114,7 +116,7 @@ class Notifier {
   }
 
   _tell (fields) {
-    if (this._path === null) return
+    if (this._path === null || this._isStopping) return
     // READY=1 ends what RELOADING=1 began, and nothing said before STOPPING=1 counts.
     this._waiting = fields.READY === 1 || fields.STOPPING === 1 ? fields : { ...this._waiting, ...fields }
     this._tries = 0

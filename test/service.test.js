@@ -64,8 +64,8 @@ describe('service: telling the manager', () => {
     assert(BigInt(reloading.MONOTONIC_USEC) >= before && reloading.RELOADING === '1')
     assert.deepStrictEqual(again, { READY: '1', MAINPID: pid })
     assert.deepStrictEqual(stopping, { STOPPING: '1', STATUS: 'bye' })
+    manager.ready('a reload that took longer')
     manager.close()
-    manager.ready()
     assert.strictEqual(sent.length, 5)
   })
 
