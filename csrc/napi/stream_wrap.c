@@ -246,6 +246,16 @@ static napi_value local(napi_env env, napi_callback_info info)
   return address(env, info, alk_tcp_local);
 }
 
+static napi_value limit_unacked(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1], result;
+  uint32_t ms;
+  alk_stream_t *s = self(env, info, 1, argv);
+  if (s == NULL || !wrap_u32(env, argv[0], INT32_MAX, &ms)) return NULL;
+  bool ok = alk_tcp_limit_unacked(s, ms);
+  return napi_get_boolean(env, ok, &result) == napi_ok ? result : NULL;
+}
+
 static napi_value kind(napi_env env, napi_callback_info info)
 {
   alk_stream_t *s = self(env, info, 0, NULL);
@@ -278,7 +288,8 @@ napi_value stream_connect_unix(napi_env env, napi_callback_info info)
 static const wrap_method_t methods[] = {
   {"resume", resume}, {"pause", pause_},     {"write", write_},
   {"end", end},       {"close", close_},     {"peer", peer},
-  {"local", local},   {"connect", connect_}, {NULL, NULL},
+  {"local", local},   {"connect", connect_}, {"limitUnacked", limit_unacked},
+  {NULL, NULL},
 };
 static const wrap_method_t getters[] = {{"kind", kind}, {NULL, NULL}};
 

@@ -26,6 +26,12 @@ alk_stream_t *alk_unix_connect(alk_loop_t *l, const char *path);
 bool alk_tcp_peer(alk_stream_t *s, alk_addr_t *out);
 bool alk_tcp_local(alk_stream_t *s, alk_addr_t *out);
 
+/* How long the kernel waits for what was sent to be acknowledged until it takes
+ * the peer for dead; 0: as long as it likes, which is a quarter of an hour or
+ * so. False: not a tcp stream, not connected, or the system has no such
+ * limit. */
+bool alk_tcp_limit_unacked(alk_stream_t *s, unsigned ms);
+
 /* A listener is a source of streams, born open, paused and without owner: the
  * callback must own() or close() each. */
 typedef struct alk_listener alk_listener_t;

@@ -34,6 +34,16 @@ enum { KEEPALIVE_SECONDS = 60, BACKLOG = 511 };
  * for one another. */
 enum { ACCEPT_MAX = 4 };
 
+/* The kernel's limit for what is not acknowledged: its name and its unit. A
+ * name that is none is refused. */
+#if defined(TCP_USER_TIMEOUT)
+enum { UNACKED = TCP_USER_TIMEOUT, UNACKED_UNIT_MS = 1 };
+#elif defined(TCP_RXT_CONNDROPTIME)
+enum { UNACKED = TCP_RXT_CONNDROPTIME, UNACKED_UNIT_MS = 1000 };
+#else
+enum { UNACKED = -1, UNACKED_UNIT_MS = 1 };
+#endif
+
 static int parse(const char *address, uint16_t port,
                  struct sockaddr_storage *out)
 {
@@ -119,10 +129,14 @@ static bool fill(const struct sockaddr_storage *sa, alk_addr_t *out)
 
 typedef int (*name_fn)(const uv_tcp_t *h, struct sockaddr *name, int *len);
 
+static bool is_open_tcp(const alk_stream_t *s)
+{
+  return strcmp(alk_stream_kind(s), "tcp") == 0 && alk_stream_is_open(s);
+}
+
 static bool name_of(alk_stream_t *s, name_fn get, alk_addr_t *out)
 {
-  if (strcmp(alk_stream_kind(s), "tcp") != 0 || !alk_stream_is_open(s))
-    return false;
+  if (!is_open_tcp(s)) return false;
   struct sockaddr_storage sa = {0};
   int len = sizeof sa;
   const uv_tcp_t *h = (const uv_tcp_t *) alk_uvstream_handle(s);
@@ -137,6 +151,15 @@ bool alk_tcp_peer(alk_stream_t *s, alk_addr_t *out)
 bool alk_tcp_local(alk_stream_t *s, alk_addr_t *out)
 {
   return name_of(s, uv_tcp_getsockname, out);
+}
+
+bool alk_tcp_limit_unacked(alk_stream_t *s, unsigned ms)
+{
+  uv_os_fd_t fd;
+  unsigned value = ms / UNACKED_UNIT_MS + (ms % UNACKED_UNIT_MS != 0);
+  return is_open_tcp(s) &&
+         uv_fileno((uv_handle_t *) alk_uvstream_handle(s), &fd) == 0 &&
+         setsockopt(fd, IPPROTO_TCP, UNACKED, &value, sizeof value) == 0;
 }
 
 struct alk_listener {

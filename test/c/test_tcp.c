@@ -1,5 +1,6 @@
 /* test_tcp.c - connecting and listening, and how each is refused. */
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 
@@ -489,6 +490,51 @@ static void listener_ref(void **state)
   source_finish(e, &src);
 }
 
+#ifdef TCP_USER_TIMEOUT
+static unsigned unacked_limit(alk_stream_t *s)
+{
+  uv_os_fd_t fd;
+  unsigned ms = 0;
+  socklen_t len = sizeof ms;
+  assert_int_equal(uv_fileno((uv_handle_t *) alk_uvstream_handle(s), &fd), 0);
+  assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &len), 0);
+  return ms;
+}
+
+static void what_is_unacked_has_a_limit(void **state)
+{
+  env_t *e = *state;
+  source_t src = {0};
+  rec_t r = {0};
+  alk_addr_t at = listen_on(e, &src, "127.0.0.1");
+  rec_own(&r, alk_tcp_connect(e->l, "127.0.0.1", at.port));
+  assert_false(alk_tcp_limit_unacked(r.s, 1000)); /* not connected yet */
+  RUN_UNTIL(e, r.opens == 1 && src.n == 1);
+  assert_int_equal(unacked_limit(r.s), 0);
+  QUIET(&r, assert_true(alk_tcp_limit_unacked(r.s, 60001)));
+  assert_true(alk_tcp_limit_unacked(src.got[0].s, 1500));
+  assert_int_equal(unacked_limit(r.s), 60001);
+  assert_int_equal(unacked_limit(src.got[0].s), 1500);
+  assert_true(alk_tcp_limit_unacked(r.s, 0));
+  assert_int_equal(unacked_limit(r.s), 0);
+  alk_stream_close(r.s);
+  assert_false(alk_tcp_limit_unacked(r.s, 1000));
+  rec_finish(e, &r);
+  source_finish(e, &src);
+}
+
+static void what_is_no_tcp_has_none(void **state)
+{
+  env_t *e = *state;
+  rec_t r = {0};
+  peer_t p;
+  pipe_pair(e, &r, &p);
+  assert_false(alk_tcp_limit_unacked(r.s, 1000));
+  rec_finish(e, &r);
+  peer_close(&p);
+}
+#endif
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -509,6 +555,10 @@ int main(void)
     TEST(out_of_descriptors),
     TEST(connect_out_of_descriptors),
     TEST(listener_ref),
+#ifdef TCP_USER_TIMEOUT
+    TEST(what_is_unacked_has_a_limit),
+    TEST(what_is_no_tcp_has_none),
+#endif
   };
   return cmocka_run_group_tests_name("tcp", tests, NULL, NULL);
 }
