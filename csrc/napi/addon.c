@@ -13,8 +13,9 @@
 #include "ssh/engine_info.h"
 
 static const wrap_class_t *const classes[] = {
-  &stream_class, &listener_class, &session_class, &socks_class,  &door_class,
-  &relay_class,  &key_class,      &krl_class,     &duplex_class,
+  &stream_class, &listener_class, &session_class, &socks_class,
+  &door_class,   &relay_class,    &key_class,     &krl_class,
+  &duplex_class, &netwatch_class,
 };
 
 static void on_idle(void *data)
@@ -139,6 +140,7 @@ static bool add_functions(napi_env env, napi_value exports)
     {"sshClient", session_client},
     {"sshServer", session_server},
     {"relay", relay_join},
+    {"watchNetwork", netwatch_open},
     {"openDuplex", duplex_open},
     {"readPrivateKey", key_read_private},
     {"readPublicBlob", key_read_blob},

@@ -10,7 +10,8 @@
 #include "ssh/ssh.h"
 
 extern const wrap_class_t stream_class, listener_class, session_class,
-  socks_class, door_class, relay_class, key_class, krl_class, duplex_class;
+  socks_class, door_class, relay_class, key_class, krl_class, duplex_class,
+  netwatch_class;
 
 /* A stream as a JS object that owns it. NULL: it is closed instead. */
 napi_value stream_wrap(wrap_env_t *e, alk_stream_t *s);
@@ -69,6 +70,7 @@ napi_value cert_check(napi_env env, napi_callback_info info);
 napi_value cert_is(napi_env env, napi_callback_info info);
 napi_value cert_sign(napi_env env, napi_callback_info info);
 napi_value krl_read(napi_env env, napi_callback_info info);
+napi_value netwatch_open(napi_env env, napi_callback_info info);
 napi_value hosts_match(napi_env env, napi_callback_info info);
 napi_value hosts_authority(napi_env env, napi_callback_info info);
 napi_value hosts_line(napi_env env, napi_callback_info info);

@@ -433,6 +433,12 @@ static napi_value sent(napi_env env, napi_callback_info info)
   return wrap_number(env, (double) n);
 }
 
+static napi_value silence(napi_env env, napi_callback_info info)
+{
+  alk_session_t *s = self(env, info, 0, NULL);
+  return s == NULL ? NULL : wrap_number(env, (double) alk_session_silence(s));
+}
+
 static napi_value session_info(napi_env env, napi_callback_info info)
 {
   alk_session_info_t i;
@@ -597,7 +603,8 @@ static const wrap_method_t methods[] = {
   {"accept", accept_},    {"refuse", refuse},
   {"ref", ref},           {"unref", unref},
   {"listen", listen_},    {"unlisten", unlisten},
-  {"answer", answer},     {NULL, NULL},
+  {"answer", answer},     {"silence", silence},
+  {NULL, NULL},
 };
 
 const wrap_class_t session_class = {

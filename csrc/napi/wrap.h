@@ -36,6 +36,7 @@ typedef enum {
   WRAP_KEY,
   WRAP_KRL,
   WRAP_DUPLEX,
+  WRAP_NETWATCH,
   WRAP_CLASSES
 } wrap_id_t;
 
