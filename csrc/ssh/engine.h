@@ -39,7 +39,8 @@ struct alk_session { /* embed as the first member */
   const alk_session_events_t *ev;
   void *data;
   alk_live_t live;
-  alk_err_t err; /* the first thing that went wrong */
+  alk_err_t err;     /* the first thing that went wrong */
+  uint64_t heard_at; /* uv_now() of the last bytes, or of its birth */
   bool server;
   int closing; /* 0 no, 1 in good order, 2 at once */
 };
@@ -49,6 +50,7 @@ void alk_session_init(alk_session_t *s, alk_loop_t *l,
 /* Remembers the first error and closes. */
 void alk_session_fail(alk_session_t *s, const alk_err_t *err);
 void alk_session_emit_close(alk_session_t *s); /* the owner, then ->free */
+void alk_session_heard(alk_session_t *s);      /* bytes have come */
 
 /* NULL: no engine of that name is built in; name NULL: the default. */
 const alk_engine_t *alk_engine_find(const char *name);

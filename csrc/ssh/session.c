@@ -19,7 +19,13 @@ void alk_session_init(alk_session_t *s, alk_loop_t *l,
   s->engine = engine;
   s->loop = l;
   s->server = server;
+  alk_session_heard(s);
   alk_live_add(l, &s->live, close_live);
+}
+
+void alk_session_heard(alk_session_t *s)
+{
+  s->heard_at = uv_now(alk_loop_uv(s->loop));
 }
 
 void alk_session_fail(alk_session_t *s, const alk_err_t *err)
@@ -112,6 +118,11 @@ void alk_session_keepalive(alk_session_t *s)
 uint64_t alk_session_received(const alk_session_t *s)
 {
   return s->engine->received(s);
+}
+
+uint64_t alk_session_silence(const alk_session_t *s)
+{
+  return uv_now(alk_loop_uv(s->loop)) - s->heard_at;
 }
 
 uint64_t alk_session_sent(const alk_session_t *s)

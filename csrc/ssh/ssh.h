@@ -129,6 +129,8 @@ void alk_session_ref(alk_session_t *s, bool keeps);
 void alk_session_keepalive(alk_session_t *s);
 uint64_t alk_session_received(const alk_session_t *s);
 uint64_t alk_session_sent(const alk_session_t *s);
+/* For how many milliseconds nothing has come. */
+uint64_t alk_session_silence(const alk_session_t *s);
 
 /* Whether this side of this engine can ask for listeners at all. */
 bool alk_session_can_listen(const alk_session_t *s);

@@ -161,6 +161,7 @@ static void on_data(alk_stream_t *t, const char *buf, size_t len)
   session_t *s = alk_stream_data(t);
   if (s->ssh == NULL) return; /* it is closing and hears nothing more */
   s->wire_in += len;
+  alk_session_heard(&s->base);
   s->in = buf;
   s->in_len = len;
   session_pump(s);

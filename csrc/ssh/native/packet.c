@@ -156,6 +156,7 @@ void packet_resume(session_t *s)
 void packet_feed(session_t *s, const uint8_t *p, size_t len)
 {
   s->received += len;
+  alk_session_heard(&s->base);
   while (alk_buf_size(&s->in) > 0 && len > 0 && !s->asking && !s->ready_owed &&
          !native_is_over(s)) {
     size_t n = missing(s);
