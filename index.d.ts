@@ -51,9 +51,9 @@ export interface CommonOptions {
   maxChannels?: number
   /** Names that one session may have looked up at once: by a server for its client, by a client for remote forwards. **Default:** `64`. */
   maxLookups?: number
-  /** Seconds of silence after which the peer is asked for a sign of life; 0: never. **Default:** `15`. */
+  /** A peer from which nothing has come for `keepalive * keepaliveMax` seconds is lost; 0: never. **Default:** `15`. */
   keepalive?: Seconds
-  /** Questions without an answer until the session is lost. **Default:** `3`. */
+  /** Questions that it is asked in that time. **Default:** `3`. */
   keepaliveMax?: number
   /** Seconds to connect: a client to its server, and either to the target of a forward. **Default:** `20`. */
   connectTimeout?: Seconds

@@ -15,6 +15,8 @@
  *   calls    resume() pause() write(uint8array): boolean end() close()
  *            peer() local(): { address, port, family } | null     kind: string
  *            (null: not a tcp stream, or not open)
+ *            limitUnacked(ms): boolean — how long the kernel waits for what was
+ *            sent to be acknowledged; 0: as it likes. false: it has no such limit
  *            connect(address, port, ms) — a channel of onchannel: connects to
  *            that, then accepts the channel and relays both
  *   events   onopen() ondata(buffer) onend() ondrain() onclose(err)
@@ -57,6 +59,7 @@
  *   calls    trust(boolean) login(key) admit(boolean) keepalive()
  *            ref() unref()
  *            received() sent(): number of bytes, also after onclose
+ *            silence(): for how many ms nothing has come
  *            info(): { engine, peer, kex, hostkey, cipherIn, cipherOut, macIn,
  *            macOut } close()
  *            open(type, host, port, originHost, originPort): Stream
@@ -105,6 +108,12 @@
  *            they have so long to open
  *   calls    close()
  *   events   onclose(err, bytesAToB, bytesBToA): once, both are closed
+ *
+ * NetWatch   watchNetwork(): throws ERR_ALKNET_UNSUPPORTED where there is no such
+ *            thing (all but Linux); keeps no process up
+ *   calls    close()
+ *   events   onchange(): an interface, an address or a route is another; at
+ *            most four times a second   onclose(): once
  *
  * Key        readPrivateKey(text, passphrase | null): Promise<Key>
  *            readPublicBlob(blob): Key   generateKey(type): Promise<Key>

@@ -15,6 +15,7 @@ const { serverAnswers } = require('./control-answers')
 const { openControl } = require('./control-socket')
 const { DuplexTransport } = require('./duplex')
 const { canceled, fail, optionError, AlknetError } = require('./errors')
+const { unackedMs } = require('./keepalive')
 const { createLogger, NO_LOG } = require('./log')
 const { Backlog } = require('./incoming')
 const { RELOADABLE, acceptOptions, handlerName, serverOptions } = require('./options')
@@ -351,6 +352,7 @@ class Server extends EventEmitter {
       return stream.close()
     }
     try {
+      stream.limitUnacked(unackedMs(this._options))
       this._connections.add(new Connection(this, stream, peer, ticket))
     } catch (err) {
       // The engine does not take the options: nothing that a client has done.

@@ -23,7 +23,7 @@ const { hostKeyOrder, loadCredentials } = require('./credentials')
 const { NO_NAME } = require('./host-key-refusals')
 const { dialHost } = require('./dial')
 const { DuplexTransport } = require('./duplex')
-const { Keepalive } = require('./keepalive')
+const { Keepalive, unackedMs } = require('./keepalive')
 const { nativeOptions } = require('./native-options')
 const { Opening } = require('./opening')
 const { Relays } = require('./relays')
@@ -439,8 +439,8 @@ class Session extends EventEmitter {
     this._trace.auth(true)
     this._trace.ready(this._handle)
     this._keys = []
-    this._keepalive = new Keepalive(this._handle, this._options, () => this._shut(fail('TIMEOUT', 'session',
-      `the server has not answered for ${this._options.keepalive * (this._options.keepaliveMax + 1)} s`)))
+    this._keepalive = new Keepalive(this._handle, this._options, (seconds) => this._shut(fail('TIMEOUT', 'session',
+      `the server has not answered for ${seconds} s`)))
     this._endLogin()?.resolve()
   }
 
@@ -524,8 +524,13 @@ class Session extends EventEmitter {
 }
 
 /** An open stream of the addon to the server. */
-async function openTransport (session, { server, connectTimeout, signal }) {
-  if (session._duplex === null) return dialHost(binding, { ...server, timeoutMs: connectTimeout * 1000, signal })
+async function openTransport (session, options) {
+  const { server, connectTimeout, signal } = options
+  if (session._duplex === null) {
+    const stream = await dialHost(binding, { ...server, timeoutMs: connectTimeout * 1000, signal })
+    stream.limitUnacked(unackedMs(options))
+    return stream
+  }
   if (signal?.aborted) throw canceled('connect', signal.reason)
   return session._duplex.take()
 }

@@ -50,8 +50,8 @@ function addPlanned (command, flags) {
 function addCommon (command) {
   command
     .addOption(value('--transport <kind>', 'tcp (tls and iroh are not available yet)', 'ALKNET_TRANSPORT'))
-    .addOption(number('--keepalive <seconds>', 'ask a silent peer for a sign of life; 0: never (default: 15)'))
-    .addOption(number('--keepalive-max <n>', 'questions without an answer until the session counts as lost (default: 3)'))
+    .addOption(number('--keepalive <seconds>', 'give up a peer that is silent for this long, times --keepalive-max; 0: never (default: 15)'))
+    .addOption(number('--keepalive-max <n>', 'how often it is asked for a sign of life in that time (default: 3)'))
     .addOption(number('--max-channels <n>', 'connections at once in one session (default: 1024)'))
     .addOption(value('--ssh-engine <name>', 'native or libssh (default: the first that alknet --version names)'))
     .addOption(value('--kex <list>', 'narrow the key exchanges: a,b'))

@@ -34,9 +34,9 @@ class Handle {
   }
 }
 
-const STREAM = ['resume', 'pause', 'write', 'end', 'close', 'peer', 'local', 'connect']
+const STREAM = ['resume', 'pause', 'write', 'end', 'close', 'peer', 'local', 'connect', 'limitUnacked']
 const SOCKS = ['connect', 'join', 'refuse', 'close']
-const SESSION = ['trust', 'login', 'admit', 'keepalive', 'received', 'sent', 'info', 'close', 'open', 'accept', 'refuse', 'answer', 'ref', 'unref']
+const SESSION = ['trust', 'login', 'admit', 'keepalive', 'received', 'sent', 'silence', 'info', 'close', 'open', 'accept', 'refuse', 'answer', 'ref', 'unref']
 
 function fakeStream (kind = 'tcp') {
   const stream = new Handle(kind, STREAM)
@@ -57,7 +57,7 @@ function fakeSession () {
   for (const name of ['listen', 'unlisten']) {
     session[name] = (isLocal, host, port) => session.asked.push([name, isLocal, host, port])
   }
-  session.answers = { received: 0, sent: 0, info: {} }
+  session.answers = { received: 0, sent: 0, silence: 0, info: {} }
   return session
 }
 
