@@ -76,6 +76,9 @@
  *            order, now or later; nothing happens when it was answered before
  *            or the session is over. A yes to the port 0 names the one bound
  *   events   onhostkey(blob) onlogin() onauth(user, algorithm, blob, proven)
+ *            onauthrefused(user, why, blob | null): the engine has refused by
+ *            itself; why: 0 another method 1 no user name 2 no key that is
+ *            accepted 3 a wrong signature (libssh: 0 and 2 only)
  *            onready() onclose(err)
  *            onchannel(stream, type, host, port, originHost, originPort): a
  *            client gets channels only of what the server listens on for it

@@ -15,7 +15,8 @@ enum {
   ON_CLOSE,
   ON_LISTEN,
   ON_UNLISTEN,
-  ON_REPLY
+  ON_REPLY,
+  ON_AUTH_REFUSED
 };
 enum { LIST_MAX = 1024, USER_MAX = 256, HOSTKEYS_MAX = 16, PLACE_MAX = 256 };
 
@@ -82,6 +83,23 @@ static void on_auth(alk_session_t *s, const alk_auth_t *auth)
   bool ok = argv[0] != NULL && argv[1] != NULL && argv[2] != NULL &&
             napi_get_boolean(env, auth->proven, &argv[3]) == napi_ok;
   if (ok) wrap_emit(&w->wrap, ON_AUTH, 4, argv);
+  wrap_end(&w->wrap, scope);
+}
+
+static void on_auth_refused(alk_session_t *s, const char *user,
+                            alk_refused_t why, const uint8_t *blob, size_t len)
+{
+  session_wrap_t *w = alk_session_data(s);
+  napi_handle_scope scope;
+  if (!wrap_begin(&w->wrap, &scope)) return;
+  napi_env env = w->wrap.e->env;
+  napi_value argv[3] = {
+    wrap_text(env, user),
+    wrap_number(env, why),
+    blob == NULL ? wrap_null(env) : wrap_buffer(env, blob, len),
+  };
+  if (argv[0] != NULL && argv[2] != NULL)
+    wrap_emit(&w->wrap, ON_AUTH_REFUSED, 3, argv);
   wrap_end(&w->wrap, scope);
 }
 
@@ -200,6 +218,7 @@ static const alk_session_events_t events = {
   .on_hostkey = on_hostkey,
   .on_login = on_login,
   .on_auth = on_auth,
+  .on_auth_refused = on_auth_refused,
   .on_ready = on_ready,
   .on_channel = on_channel,
   .on_close = on_close,
@@ -211,6 +230,7 @@ static const alk_session_events_t listening_events = {
   .on_hostkey = on_hostkey,
   .on_login = on_login,
   .on_auth = on_auth,
+  .on_auth_refused = on_auth_refused,
   .on_ready = on_ready,
   .on_channel = on_channel,
   .on_listen = on_listen,
@@ -612,6 +632,6 @@ const wrap_class_t session_class = {
   .name = "Session",
   .methods = methods,
   .events = {"onhostkey", "onlogin", "onauth", "onready", "onchannel",
-             "onclose", "onlisten", "onunlisten", "onreply"},
+             "onclose", "onlisten", "onunlisten", "onreply", "onauthrefused"},
   .free = alk_free,
 };

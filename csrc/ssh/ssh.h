@@ -58,6 +58,16 @@ typedef struct {
   bool proven; /* the signature was there and right; false: only asked */
 } alk_auth_t;
 
+/* What the engine refuses by itself, of those who want in. */
+typedef enum {
+  ALK_REFUSED_METHOD,   /* not publickey; `none`, which asks for the methods and
+                           begins every login, is not told */
+  ALK_REFUSED_USER,     /* no user name: user is "" */
+  ALK_REFUSED_KEY,      /* of a kind that is not accepted, or no key at all */
+  ALK_REFUSED_SIGNATURE /* that was not made with the key; libssh lets such a
+                           client wait, and does not tell */
+} alk_refused_t;
+
 typedef struct {
   /* Client: is this the server's key? Answer with alk_session_trust(). */
   void (*on_hostkey)(alk_session_t *s, const uint8_t *blob, size_t len);
@@ -67,6 +77,10 @@ typedef struct {
   /* Server: may this key in? Answer with alk_session_admit(). Only a yes to a
    * proven key admits; the engine itself refuses everything but publickey. */
   void (*on_auth)(alk_session_t *s, const alk_auth_t *auth);
+  /* Server: somebody was refused unasked. blob: the key that was shown, or
+   * NULL. There is nothing to answer. NULL: nobody wants to know. */
+  void (*on_auth_refused)(alk_session_t *s, const char *user, alk_refused_t why,
+                          const uint8_t *blob, size_t len);
   /* Authenticated: channels may be opened. */
   void (*on_ready)(alk_session_t *s);
   /* The peer opens a channel: answer with alk_channel_accept() or

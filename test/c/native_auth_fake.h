@@ -38,7 +38,10 @@ typedef struct fake {
   char user[AUTH_USER_MAX + 1], algorithm[64];
   alk_buf_t blob;
   bool proven;
-  int answer; /* given from inside the event; 0: later, 1: yes, -1: no */
+  int told; /* how often on_auth_refused came; the rest is of the last time */
+  alk_refused_t why;
+  size_t told_len; /* of its blob; 0: there was none */
+  int answer;      /* given from inside the event; 0: later, 1: yes, -1: no */
 } fake_t;
 
 static inline const fake_t *fake_at(const session_t *s)
@@ -138,9 +141,24 @@ static inline void fake_on_auth(alk_session_t *base, const alk_auth_t *auth)
   if (f->answer != 0) auth_admit(&f->s, f->answer > 0);
 }
 
+/* The peer has been answered by then, so that the owner may close. */
+static inline void fake_on_auth_refused(alk_session_t *base, const char *user,
+                                        alk_refused_t why, const uint8_t *blob,
+                                        size_t len)
+{
+  fake_t *f = (fake_t *) (void *) base;
+  CHECK(!f->s.asking && !f->over && f->sent_len > 0);
+  CHECK((blob == NULL) == (len == 0));
+  f->told++;
+  f->why = why;
+  f->told_len = len;
+  (void) snprintf(f->user, sizeof f->user, "%s", user);
+}
+
 static const alk_session_events_t fake_events = {
   .on_login = fake_on_login,
   .on_auth = fake_on_auth,
+  .on_auth_refused = fake_on_auth_refused,
 };
 
 /* max_auth: as in the options. */

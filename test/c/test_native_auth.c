@@ -588,6 +588,53 @@ static void test_methods(void **state)
   fake_free(f);
 }
 
+static void told(fake_t *f, fake_request_t q, alk_refused_t why, size_t blob)
+{
+  int before = f->told;
+  hear(f, q);
+  refused(f, 0);
+  assert_int_equal(f->told, before + 1);
+  assert_int_equal(f->why, why);
+  assert_int_equal(f->told_len, blob);
+}
+
+/* What is refused unasked, the owner hears of: it counts and logs. */
+static void test_tells(void **state)
+{
+  (void) state;
+  fake_t *f = server();
+  fake_request_t q = login("ssh-ed25519", plain);
+  size_t len = q.blob_len;
+  hear(f, (fake_request_t){.method = "none"});
+  refused(f, 0);
+  assert_int_equal(f->told, 0); /* so every login begins */
+  told(f, (fake_request_t){.method = "password"}, ALK_REFUSED_METHOD, 0);
+  assert_string_equal(f->user, "tester");
+  q.key = other;
+  told(f, q, ALK_REFUSED_SIGNATURE, len);
+  q = offer("ssh-dss", plain);
+  told(f, q, ALK_REFUSED_KEY, q.blob_len);
+  q = offer("ssh-ed25519", plain);
+  q.blob_len = 0;
+  told(f, q, ALK_REFUSED_KEY, 0);
+  alk_buf_t big = {0};
+  while (alk_buf_size(&big) <= ALK_KEY_BLOB_MAX)
+    alk_buf_u8(&big, 0);
+  q.blob = big.p;
+  q.blob_len = big.len;
+  told(f, q, ALK_REFUSED_KEY, 0);
+  alk_buf_free(&big);
+  fake_free(f);
+
+  f = server();
+  q = login("ssh-ed25519", plain);
+  q.user = "tes\nter";
+  told(f, q, ALK_REFUSED_USER, len);
+  assert_string_equal(f->user, "");
+  assert_int_equal(f->asked, 0);
+  fake_free(f);
+}
+
 static void test_counts(void **state)
 {
   (void) state;
@@ -831,6 +878,7 @@ int main(void)
     cmocka_unit_test(test_flags),
     cmocka_unit_test(test_blobs),
     cmocka_unit_test(test_methods),
+    cmocka_unit_test(test_tells),
     cmocka_unit_test(test_counts),
     cmocka_unit_test(test_queries),
     cmocka_unit_test(test_counts_of_the_owner),

@@ -78,6 +78,17 @@ static void auth_step(session_t *s)
   if (s->base.closing == 0) session_is_dead(s);
 }
 
+/* Answers, and tells the owner: user lives as long as the message. */
+static void refuse(session_t *s, ssh_message msg, alk_refused_t why)
+{
+  const alk_session_events_t *ev = s->base.ev;
+  const char *user = ssh_message_auth_user(msg);
+  ssh_message_reply_default(msg);
+  if (ev->on_auth_refused != NULL)
+    ev->on_auth_refused(&s->base, user == NULL ? "" : user, why, NULL, 0);
+  ssh_message_free(msg);
+}
+
 static void ask(session_t *s, ssh_message msg)
 {
 #pragma GCC diagnostic push
@@ -90,8 +101,7 @@ static void ask(session_t *s, ssh_message msg)
   const char *user = ssh_message_auth_user(msg);
   size_t len;
   if (key == NULL || user == NULL || !session_blob(s, key)) {
-    ssh_message_reply_default(msg);
-    ssh_message_free(msg);
+    refuse(s, msg, ALK_REFUSED_KEY);
     return;
   }
   alk_rd_t blob =
@@ -118,10 +128,15 @@ static void take_auth(session_t *s, ssh_message msg)
     ask(s, msg);
     return;
   }
-  ssh_message_reply_default(msg);
-  ssh_message_free(msg);
-  if (++s->other_auths > OTHER_AUTH_MAX)
+  bool over = ++s->other_auths > OTHER_AUTH_MAX;
+  if (over)
     session_fail(s, ALK_E_AUTH, "too many authentication requests");
+  else if (ssh_message_subtype(msg) != SSH_AUTH_METHOD_NONE) {
+    refuse(s, msg, ALK_REFUSED_METHOD);
+    return;
+  }
+  if (!over) ssh_message_reply_default(msg);
+  ssh_message_free(msg);
 }
 
 void server_admit(alk_session_t *base, bool yes)

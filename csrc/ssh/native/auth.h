@@ -7,6 +7,7 @@
 #define AUTH_SERVICE    "ssh-userauth"
 #define AUTH_CONNECTION "ssh-connection"
 #define AUTH_METHOD     "publickey"
+#define AUTH_NONE       "none"
 #define AUTH_SIG_ALGS   "server-sig-algs"
 
 /* The engine's own last resort; the owner has finer limits. Where the owner

@@ -14,7 +14,8 @@
  * authenticated.
  *
  * A refusal always is the same message, whatever the reason, so that it says
- * nothing about users or keys. Requests are counted before they are looked at.
+ * nothing about users or keys; the owner hears the reason of one that it was
+ * not asked about. Requests are counted before they are looked at.
  *
  * The end of the session: too many requests, another user name or service
  * than before (RFC 4252 §5 leaves that to us), a malformed message. */
@@ -125,12 +126,31 @@ static void prepare_pk_ok(auth_t *a, const claim_t *c)
   alk_buf_str(&a->pk_ok, c->blob.p, c->blob.len);
 }
 
+/* The peer has its answer before the owner hears of it, who may close. */
+static void refuse(session_t *s, alk_refused_t why, const claim_t *c)
+{
+  const alk_session_events_t *ev = s->base.ev;
+  bool has_key =
+    c != NULL && c->blob.len > 0 && c->blob.len <= ALK_KEY_BLOB_MAX;
+  send_failure(s);
+  if (ev->on_auth_refused != NULL)
+    ev->on_auth_refused(&s->base, s->auth->user, why,
+                        has_key ? c->blob.p : NULL, has_key ? c->blob.len : 0);
+}
+
 static void take_claim(session_t *s, const claim_t *c)
 {
   auth_t *a = s->auth;
-  if (a->user_is_bad || !is_plausible(c) ||
-      (c->is_signed && !is_proven(s, c))) {
-    send_failure(s);
+  if (a->user_is_bad) {
+    refuse(s, ALK_REFUSED_USER, c);
+    return;
+  }
+  if (!is_plausible(c)) {
+    refuse(s, ALK_REFUSED_KEY, c);
+    return;
+  }
+  if (c->is_signed && !is_proven(s, c)) {
+    refuse(s, ALK_REFUSED_SIGNATURE, c);
     return;
   }
   if (!c->is_signed) prepare_pk_ok(a, c);
@@ -166,7 +186,10 @@ bool auth_on_request(session_t *s, alk_rd_t *r)
     return auth_out_of_turn(s, "another user name than before");
   if (!auth_text_is(method, AUTH_METHOD)) {
     if (++a->others > AUTH_OTHERS_MAX) return too_many(s);
-    send_failure(s);
+    if (auth_text_is(method, AUTH_NONE))
+      send_failure(s);
+    else
+      refuse(s, ALK_REFUSED_METHOD, NULL);
     return true;
   }
   if (++a->keys > a->keys_max) return too_many(s);
