@@ -164,7 +164,7 @@ export interface ServeOptions extends CommonOptions {
   listen?: string | string[]
   /** What clients may reach, and where they may listen: docs/policy.md. */
   forwarding?: Forwarding
-  /** Connections of one address; 0: no limit. **Default:** `0`. */
+  /** Connections of one address, or of one /64 of IPv6; 0: no limit. **Default:** `0`. */
   maxConnectionsPerIp?: number
   /** Keys that a connection may try or ask about. **Default:** `10`. */
   maxAuthAttempts?: number
@@ -174,6 +174,13 @@ export interface ServeOptions extends CommonOptions {
   loginGrace?: Seconds
   /** Sessions that are logged in; 0: no limit. **Default:** `0`. */
   maxSessions?: number
+  /**
+   * How long sources that misbehave are refused: docs/cli.md#abuse. Text is as
+   * in `'authfail:5s,max:10m'`; false: never. **Default:** true.
+   */
+  penalties?: boolean | string | Penalties
+  /** Addresses and networks that get no penalties. **Default:** none. */
+  penaltyExempt?: string | string[]
   /** Places that one session may have the server listen on, 1 to 1024. **Default:** `64`. */
   maxRemoteForwards?: number
   /** Gets the channels to `alknet-…`. Without it, and without a `'connection'` listener, they are refused. */
@@ -187,6 +194,20 @@ export interface ServeOptions extends CommonOptions {
   authorize?: (request: AuthorizeRequest) => AuthorizeAnswer | PromiseLike<AuthorizeAnswer>
   /** Time for an answer; then it is a no. **Default:** `10`. */
   authorizeTimeout?: Seconds
+}
+
+/** What a connection that ends without a login costs its source, and from when on the source is refused. */
+export interface Penalties {
+  /** It was refused at the login. **Default:** `5`. */
+  authfail?: Seconds
+  /** It has not even tried. **Default:** `1`. */
+  noauth?: Seconds
+  /** `loginGrace` has passed. **Default:** `10`. */
+  graceExceeded?: Seconds
+  /** A source with so many is refused until all have passed. **Default:** `15`. */
+  min?: Seconds
+  /** It never has more. **Default:** `600`. */
+  max?: Seconds
 }
 
 export type AuthorizeAnswer = boolean | null | undefined | KeyGrant
@@ -392,6 +413,28 @@ export class Session extends EventEmitter {
   once (event: 'state', listener: (to: SessionState, from: SessionState) => void): this
 }
 
+export interface ServerStats {
+  /** Connected now, logged in or not. */
+  clients: number
+  /** Logged in now. */
+  sessions: number
+  channels: number
+  /** Sources that are refused now, for what they have done. */
+  penalisedSources: number
+  /** Sources of whom anything is held against them. */
+  notedSources: number
+  /** Connections that could try to log in, since the start, as all that follows. */
+  accepted: number
+  acceptErrors: number
+  logins: number
+  /** By reason: docs/cli.md#why-a-connection-is-rejected. */
+  refused: Record<'penalty' | 'max_unauthenticated' | 'max_connections_per_ip', number>
+  /** By reason: docs/cli.md#why-a-login-is-refused. */
+  rejected: Record<string, number>
+  /** Connections that were held against their source. */
+  penalties: Record<'auth_failed' | 'no_auth' | 'grace_exceeded', number>
+}
+
 /** Somebody who has logged in to a server. */
 export interface ServerSession extends AuthInfo {
   /** No other session of the server has had it. */
@@ -417,6 +460,8 @@ export class Server extends EventEmitter {
   readonly closed: Promise<void>
   /** Those who are logged in. */
   sessions (): ServerSession[]
+  /** How many there are now, and what was counted since the start. */
+  stats (): ServerStats
   /**
    * Serves a reserved name, with any port, before everybody else. What fn throws
    * or rejects with ends that stream. Gives what undoes it. Throws

@@ -77,6 +77,19 @@ function addressBytes (text) {
   return isMapped(bytes) ? bytes.subarray(12) : bytes
 }
 
+/**
+ * Whose address it is, as far as limits go: that of IPv4, the /64 of IPv6, of
+ * which every customer has at least one. Text: '192.0.2.7/32',
+ * '2001:db8:0:1::/64'; what is no address is its own source.
+ */
+function sourceOf (address) {
+  const bytes = addressBytes(address)
+  if (bytes === null) return address
+  if (bytes.length === 4) return `${bytes.join('.')}/32`
+  const words = [0, 2, 4, 6].map((i) => ((bytes[i] << 8) | bytes[i + 1]).toString(16))
+  return `${words.join(':')}::/64`
+}
+
 /** The zone of an address in text with its %, or ''. */
 function zoneOf (text) {
   const at = text.indexOf('%')
@@ -244,5 +257,6 @@ module.exports = {
   printable,
   sameAddress,
   setHas,
+  sourceOf,
   zoneOf
 }

@@ -246,7 +246,7 @@ function formatValue (value) {
   if (typeof value === 'string') return quote(value)
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (value === null || value instanceof Uint8Array || typeof value !== 'object') return undefined
-  if (value.here !== undefined) return quote(value.text) // a forward
+  if (value.text !== undefined) return quote(value.text) // a forward, a network, penalties
   if (value.fd !== undefined) return quote(`fd:${value.fd}`)
   return quote(formatHostPort(value.address ?? value.host, value.port))
 }

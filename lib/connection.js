@@ -29,6 +29,9 @@ const RESERVED = /^alknet-/i
 const CLOSE_MS = 2000
 const NO = { yes: false, port: 0 }
 
+// Why we end a connection that is held against its source.
+const OFFENCES = { login_grace: 'grace_exceeded', max_auth_attempts: 'auth_failed' }
+
 /** One client. Owner of its native session. */
 class Connection {
   /** server: of server.js. stream: open. peer: { address, port, transport }, address '' where there is none. ticket: of limits.enter(). */
@@ -54,6 +57,7 @@ class Connection {
     this._keepalive = null
     this._reason = undefined
     this._isClosing = false
+    this._isOurDoing = false // that it ends
     this._isDraining = false
     this._closeTimer = null
     this._relays = new Relays(() => this.channelGone())
@@ -105,6 +109,10 @@ class Connection {
     return this.policy.decideListen(this.request(target))
   }
 
+  get remoteAddress () {
+    return this._peer.address
+  }
+
   // ---- login
 
   onauth (user, algorithm, blob, proven) {
@@ -115,6 +123,13 @@ class Connection {
       if (proven || !admit) this._trace.auth(admit)
       if (reason !== null) this.close(reason)
     })
+  }
+
+  onauthrefused (user, why, blob) {
+    if (this._isClosing) return
+    this._trace.auth(false)
+    const reason = this._login.refused(user, why, blob)
+    if (reason !== null) this.close(reason)
   }
 
   onready () {
@@ -284,6 +299,7 @@ class Connection {
   close (reason) {
     if (this._isClosing) return
     this._isClosing = true
+    this._isOurDoing = true
     this._reason = reason
     this._listening.close()
     this._closeTimer = setTimeout(() => this._over(), CLOSE_MS)
@@ -296,15 +312,23 @@ class Connection {
     this._over()
   }
 
+  /** What is held against the source of a connection that is over, or null. */
+  _offence () {
+    if (this._login.permissions !== null || this._login.isExcused) return null
+    if (this._isOurDoing) return this._login.isWaiting ? null : OFFENCES[this._reason] ?? null
+    return this._login.attempts > 0 ? 'auth_failed' : 'no_auth'
+  }
+
   _over () {
     if (this._resolveClosed === null) return
+    const offence = this._offence()
     clearTimeout(this._grace)
     clearTimeout(this._closeTimer)
     this._keepalive?.close()
     this._listening.close()
     this.lookups.close()
     this._login.close()
-    this._server._left(this, this._ticket)
+    this._server._left(this, this._ticket, offence)
     this._trace.over(this._reason === undefined ? null : { code: this._reason })
     const ms = Number((process.hrtime.bigint() - this._opened) / 1000000n)
     this._server._log.info('connection closed', {

@@ -84,7 +84,7 @@ function clientAnswers (session) {
 }
 
 function serverStatus (server) {
-  const clients = [...server._connections]
+  const stats = server.stats()
   return {
     role: 'server',
     pid: process.pid,
@@ -94,9 +94,10 @@ function serverStatus (server) {
     engine: server._options.sshEngine ?? binding.engines[0],
     hostKeys: server._hostKeys.map((key) => binding.fingerprint(key.blob())),
     addresses: server._addresses,
-    clients: clients.length,
-    sessions: clients.filter((one) => one._login.identity !== null).length,
-    channels: clients.reduce((sum, one) => sum + one._channels, 0)
+    clients: stats.clients,
+    sessions: stats.sessions,
+    channels: stats.channels,
+    stats
   }
 }
 

@@ -5,6 +5,8 @@
  * that no two connections can pass the same last place. Pure but for the dice.
  */
 
+const { sourceOf } = require('./addresses')
+
 class Limits {
   /**
    * Each limit: 0 for none. random: () => number in [0, 1).
@@ -12,7 +14,7 @@ class Limits {
   constructor (limits, random = Math.random) {
     this.update(limits)
     this._random = random
-    this._perIp = new Map()
+    this._perSource = new Map() // an IPv6 client has a whole /64 of addresses
     this.unauthenticated = 0
     this.sessions = 0
   }
@@ -29,12 +31,13 @@ class Limits {
    * leave(), or a string: the limit that turns it away.
    */
   enter (ip) {
-    const count = this._perIp.get(ip) ?? 0
+    const source = sourceOf(ip)
+    const count = this._perSource.get(source) ?? 0
     if (ip !== '' && this._maxPerIp > 0 && count >= this._maxPerIp) return 'max_connections_per_ip'
     if (this._dropsEarly()) return 'max_unauthenticated'
-    this._perIp.set(ip, count + 1)
+    this._perSource.set(source, count + 1)
     this.unauthenticated++
-    return { ip, authenticated: false, left: false }
+    return { source, authenticated: false, left: false }
   }
 
   // From half of the limit on, the nearer the limit the likelier: an attacker
@@ -50,6 +53,7 @@ class Limits {
 
   /** The ticket's connection has logged in. False: there is no place for it. */
   promote (ticket) {
+    if (ticket.authenticated || ticket.left) return ticket.authenticated
     if (this._maxSessions > 0 && this.sessions >= this._maxSessions) return false
     ticket.authenticated = true
     this.unauthenticated--
@@ -63,9 +67,9 @@ class Limits {
     ticket.left = true
     if (ticket.authenticated) this.sessions--
     else this.unauthenticated--
-    const count = this._perIp.get(ticket.ip) - 1
-    if (count === 0) this._perIp.delete(ticket.ip)
-    else this._perIp.set(ticket.ip, count)
+    const count = this._perSource.get(ticket.source) - 1
+    if (count === 0) this._perSource.delete(ticket.source)
+    else this._perSource.set(ticket.source, count)
   }
 }
 

@@ -62,14 +62,25 @@ class Listener {
   }
 }
 
-/** log.warn, at most once a second: accept fails again and again while no file
- * descriptor is free. */
-function rarely (log) {
-  let next = 0
+/**
+ * log[level], at most once a second for each event and reason: what a peer can
+ * bring about again and again must not fill a disk. How many lines were left
+ * out stands in the next one, as `suppressed`. now: () => ms, that only grow.
+ */
+function rarely (log, level = 'warn', now = () => performance.now()) {
+  const gates = new Map() // events and reasons are words of ours: there are few
   return (event, fields) => {
-    if (Date.now() < next) return
-    next = Date.now() + 1000
-    log.warn(event, fields)
+    const key = `${event} ${fields.reason ?? ''}`
+    const gate = gates.get(key) ?? { next: -Infinity, suppressed: 0 }
+    gates.set(key, gate)
+    const time = now()
+    if (time < gate.next) {
+      gate.suppressed++
+      return
+    }
+    log[level](event, gate.suppressed === 0 ? fields : { ...fields, suppressed: gate.suppressed })
+    gate.next = time + 1000
+    gate.suppressed = 0
   }
 }
 

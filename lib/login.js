@@ -11,6 +11,12 @@
 const { grantOf } = require('./authorize')
 const binding = require('./binding')
 
+// What the engine has refused by itself, by the addon's number.
+const REFUSED = ['unsupported_method', 'invalid_user', 'unsupported_key', 'bad_signature']
+
+// Where authorize() has let them down, nobody can say that they may not in.
+const OUR_FAULT = new Set(['max_sessions', 'authorize_busy', 'authorize_timeout', 'authorize_failed'])
+
 // What authorize() may have a say in: what is let in, and what nobody knows.
 const isOpen = ({ grant, reason }) => grant !== null || reason === 'unknown_key'
 
@@ -24,7 +30,9 @@ class Login {
     this._peer = peer
     this._remote = remote
     this._ticket = ticket
-    this._attempts = 0
+    /** How often they have asked. */
+    this.attempts = 0
+    this._wasLetDown = false
     this._question = null // to authorize()
     this.user = ''
     /** Who has logged in, and what their key permits; null until then. */
@@ -39,7 +47,7 @@ class Login {
   answer (user, algorithm, blob, proven) {
     // Who is in stays who they are (RFC 4252 §5.1): no engine should ask again.
     if (this.permissions !== null) return { admit: false, reason: null }
-    this._attempts++
+    this.attempts++
     return this._decide(user, blob, proven, this._find(user, blob))
   }
 
@@ -48,13 +56,31 @@ class Login {
     const { _options: options } = this._server
     const found = options.authorize === undefined || this.permissions !== null ? null : this._find(user, blob)
     if (found === null || !isOpen(found)) return done(this.answer(user, algorithm, blob, proven))
-    this._attempts++
+    this.attempts++
     // Only whoever has a key gets it judged; until then it is like any other.
     if (!proven) return done({ admit: true, reason: this._reasonToEnd(false) })
     this._question = this._server._authorize.ask(options, this._request(user, algorithm, blob, found), (answer, why) => {
       this._question = null
       done(this._decide(user, blob, true, this._judge(user, blob, found, answer, why)))
     })
+  }
+
+  /** Notes what the engine has refused: blob is null where no key was shown. Gives why the connection has to end, or null. */
+  refused (user, why, blob) {
+    if (this.permissions !== null) return null
+    this.attempts++
+    this._log(user, blob, null, REFUSED[why])
+    return this._reasonToEnd(false)
+  }
+
+  /** Whether it was not their fault that they were refused: authorize() has failed, or all sessions are taken. */
+  get isExcused () {
+    return this._wasLetDown
+  }
+
+  /** Whether they wait for an answer of authorize(). */
+  get isWaiting () {
+    return this._question !== null
   }
 
   /** The client has gone. */
@@ -102,7 +128,7 @@ class Login {
   _reasonToEnd (isFull) {
     if (isFull) return 'max_sessions'
     const { maxAuthAttempts } = this._server._options
-    return this.permissions === null && this._attempts >= maxAuthAttempts ? 'max_auth_attempts' : null
+    return this.permissions === null && this.attempts >= maxAuthAttempts ? 'max_auth_attempts' : null
   }
 
   // The grant is that of the key whose signature was right, and of no other.
@@ -115,10 +141,13 @@ class Login {
   // A certificate's key is named as the key it certifies, as ssh names it; one
   // that cannot be read has only its own fingerprint.
   _log (user, blob, certificate, reason) {
+    if (reason === null) this._server._counters.count('logins')
+    else this._server._counters.count('rejected', reason)
+    if (OUR_FAULT.has(reason)) this._wasLetDown = true
     this._server._log.info('auth attempt', {
       ...this._remote,
       user,
-      key_fingerprint: certificate?.fingerprint ?? binding.fingerprint(blob),
+      key_fingerprint: certificate?.fingerprint ?? (blob === null ? undefined : binding.fingerprint(blob)),
       cert_id: certificate?.keyId,
       cert_serial: certificate?.serial.toString(), // text: a number of JSON's may not hold it
       ca_fingerprint: certificate?.caFingerprint,

@@ -16,6 +16,7 @@ const { LEVELS, FORMATS } = require('./log')
 const {
   abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, oneOf, parsedBy, passphrase, pathOrBytes, pin, remoteBind, seconds, serverAddress, serverListen, several, socketPath, socksAuth, socksListen, text
 } = require('./option-checks')
+const { network, penalties } = require('./penalty-options')
 
 const DAY = 86400
 
@@ -165,6 +166,8 @@ const SERVER = {
   maxUnauthenticated: [integer(0, 1e6), 100],
   loginGrace: [seconds(1, DAY), 30],
   maxSessions: [integer(0, 1e6), 0],
+  penalties: [penalties, penalties('penalties', true)],
+  penaltyExempt: [several(network, 0), []],
   maxRemoteForwards: [integer(1, 1024), 64],
   maxPending: MAX_PENDING,
   onConnection: [callback],
@@ -185,7 +188,7 @@ const PLANNED_SERVER = [
 // What a server takes over while it runs. The rest waits for the next start.
 const RELOADABLE = [
   'authorizedKeys', 'certAuthority', 'revokedKeys', 'forwarding', 'maxConnectionsPerIp', 'maxAuthAttempts', 'maxUnauthenticated', 'loginGrace',
-  'maxSessions', 'maxLookups', 'maxChannels', 'maxRemoteForwards', 'connectTimeout', 'keepalive', 'keepaliveMax', 'authorize', 'authorizeTimeout'
+  'penalties', 'penaltyExempt', 'maxSessions', 'maxLookups', 'maxChannels', 'maxRemoteForwards', 'connectTimeout', 'keepalive', 'keepaliveMax', 'authorize', 'authorizeTimeout'
 ]
 
 // Flags that are parts of one option.

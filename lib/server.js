@@ -13,6 +13,7 @@ const { Authorize } = require('./authorize')
 const { Connection } = require('./connection')
 const { serverAnswers } = require('./control-answers')
 const { openControl } = require('./control-socket')
+const { Counters } = require('./counters')
 const { DuplexTransport } = require('./duplex')
 const { canceled, fail, optionError, AlknetError } = require('./errors')
 const { unackedMs } = require('./keepalive')
@@ -24,6 +25,7 @@ const { loadAuthorizer } = require('./authorizer')
 const { Limits } = require('./limits')
 const { Places } = require('./listening')
 const { PROHIBITED } = require('./outbound')
+const { Penalties } = require('./penalties')
 const { Policy } = require('./policy')
 const { ServerSession } = require('./server-session')
 const { adopt, listen, rarely } = require('./listener')
@@ -50,8 +52,11 @@ class Server extends EventEmitter {
     this._hostKeys = hostKeys
     this._log = options.log === null ? NO_LOG : createLogger(options.log)
     this._warn = rarely(this._log)
+    this._logRefusal = rarely(this._log, 'info')
     this._authorizer = null
     this._limits = new Limits(options)
+    this._penalties = new Penalties(options)
+    this._counters = new Counters()
     this._authorize = new Authorize(this._warn)
     this._handlers = new Map() // of handle()
     this._backlog = new Backlog(options.maxPending) // for loops
@@ -82,6 +87,23 @@ class Server extends EventEmitter {
   /** How many clients are connected, logged in or not. */
   get connections () {
     return this._connections.size
+  }
+
+  /**
+   * How many there are now, and what was counted since the start.
+   * @returns {object} numbers, by reason where there are several: docs/api.md
+   */
+  stats () {
+    const clients = [...this._connections]
+    const { sources, refused } = this._penalties.counts()
+    return {
+      clients: clients.length,
+      sessions: this._limits.sessions,
+      channels: clients.reduce((sum, one) => sum + one.channels, 0),
+      penalisedSources: refused,
+      notedSources: sources,
+      ...this._counters.values()
+    }
   }
 
   /** Those who are logged in. */
@@ -184,6 +206,7 @@ class Server extends EventEmitter {
     this._options = next
     this._policy = this._policyOf(next)
     this._limits.update(next)
+    this._penalties.update(next)
     this._useAuth(auth)
   }
 
@@ -322,10 +345,19 @@ class Server extends EventEmitter {
     return new ServerSession(connection, ++this._lastSession)
   }
 
-  /** A client is gone. */
-  _left (connection, ticket) {
+  /** A client is gone. offence: of penalties.js, or null. */
+  _left (connection, ticket, offence) {
     this._limits.leave(ticket)
     this._connections.delete(connection)
+    if (offence !== null) this._punish(connection.remoteAddress, offence)
+  }
+
+  _punish (address, offence) {
+    const penalty = this._penalties.punish(address, offence)
+    if (penalty === null) return
+    const { source, seconds, isNew } = penalty
+    this._counters.count('penalties', offence)
+    if (isNew) this._log.info('source penalised', { remote_addr: address, source, seconds, reason: offence })
   }
 
   _checkClosed () {
@@ -345,15 +377,12 @@ class Server extends EventEmitter {
 
   /** A client comes in, or is turned away. stream: of the addon, open. */
   _enter (stream, peer) {
-    const ticket = this._limits.enter(peer.address)
-    if (typeof ticket === 'string') {
-      const remote = peer.address === '' ? {} : { remote_addr: peer.address, remote_port: peer.port }
-      this._log.info('connection rejected', { ...remote, transport: peer.transport, reason: ticket })
-      return stream.close()
-    }
+    const ticket = this._penalties.refuses(peer.address) ? 'penalty' : this._limits.enter(peer.address)
+    if (typeof ticket === 'string') return this._turnAway(stream, peer, ticket)
     try {
       stream.limitUnacked(unackedMs(this._options))
       this._connections.add(new Connection(this, stream, peer, ticket))
+      this._counters.count('accepted')
     } catch (err) {
       // The engine does not take the options: nothing that a client has done.
       this._limits.leave(ticket)
@@ -361,7 +390,15 @@ class Server extends EventEmitter {
     }
   }
 
+  _turnAway (stream, { address, port, transport }, reason) {
+    const remote = address === '' ? {} : { remote_addr: address, remote_port: port }
+    this._counters.count('refused', reason)
+    this._logRefusal('connection rejected', { ...remote, transport, reason })
+    stream.close()
+  }
+
   onerror (err) {
+    this._counters.count('acceptErrors')
     this._warn('accept failed', { error: err.code })
   }
 

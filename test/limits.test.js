@@ -2,6 +2,7 @@
 
 const assert = require('assert')
 const { Limits } = require('../lib/limits')
+const { createRandom, seed } = require('./helpers/random')
 
 const NONE = { maxConnectionsPerIp: 0, maxUnauthenticated: 0, maxSessions: 0 }
 
@@ -21,8 +22,56 @@ describe('limits', () => {
   it('forgets addresses that have gone', () => {
     const limits = new Limits(NONE)
     for (let i = 0; i < 1000; i++) limits.leave(limits.enter(`10.0.0.${i}`))
-    assert.strictEqual(limits._perIp.size, 0)
+    assert.strictEqual(limits._perSource.size, 0)
     assert.strictEqual(limits.unauthenticated, 0)
+  })
+
+  it('counts a /64 of IPv6 as one address', () => {
+    const limits = new Limits({ ...NONE, maxConnectionsPerIp: 1 })
+    assert.strictEqual(typeof limits.enter('2001:db8:0:1::1'), 'object')
+    assert.strictEqual(limits.enter('2001:db8:0:1:8000::2'), 'max_connections_per_ip')
+    assert.strictEqual(typeof limits.enter('2001:db8:0:2::1'), 'object')
+    assert.strictEqual(typeof limits.enter('192.0.2.1'), 'object')
+    assert.strictEqual(limits.enter('::ffff:192.0.2.1'), 'max_connections_per_ip')
+    assert.strictEqual(typeof limits.enter('192.0.2.2'), 'object')
+  })
+
+  it('neither loses nor invents anybody, whatever comes in which order', () => {
+    const { below, pick, next } = createRandom()
+    const limits = new Limits(NONE, next)
+    const inside = new Map() // ticket => its address
+    const gone = []
+    const addresses = ['', '192.0.2.1', '192.0.2.2', '2001:db8::1', '2001:db8:0:1::1']
+    for (let i = 0; i < 20_000; i++) {
+      const kind = below(8)
+      if (kind < 3) {
+        const address = pick(addresses)
+        const ticket = limits.enter(address)
+        if (typeof ticket === 'object') inside.set(ticket, address)
+      } else if (kind < 5 && inside.size > 0) {
+        limits.promote(pick([...inside.keys()])) // some of them again
+      } else if (kind < 7 && inside.size > 0) {
+        const ticket = pick([...inside.keys()])
+        limits.leave(ticket)
+        inside.delete(ticket)
+        gone.push(ticket)
+      } else if (gone.length > 0) {
+        const ticket = pick(gone)
+        limits.leave(ticket)
+        if (!ticket.authenticated) assert(!limits.promote(ticket))
+      }
+      if (below(100) === 0) {
+        limits.update({ maxConnectionsPerIp: below(20), maxUnauthenticated: below(40), maxSessions: below(20) })
+      }
+      const context = `step ${i}, ALKNET_SEED=${seed}`
+      const tickets = [...inside.keys()]
+      assert.strictEqual(limits.sessions, tickets.filter((one) => one.authenticated).length, context)
+      assert.strictEqual(limits.unauthenticated, tickets.filter((one) => !one.authenticated).length, context)
+      const sum = [...limits._perSource.values()].reduce((a, b) => a + b, 0)
+      assert.strictEqual(sum, inside.size, context)
+    }
+    for (const ticket of inside.keys()) limits.leave(ticket)
+    assert.deepStrictEqual([limits.sessions, limits.unauthenticated, limits._perSource.size], [0, 0, 0])
   })
 
   it('drops early, likelier the nearer the limit', () => {

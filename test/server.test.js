@@ -4,6 +4,7 @@ const assert = require('assert')
 const dns = require('dns')
 const { fakeBinding, fakeStream, loadWith } = require('./helpers/fake-binding')
 const { nativeError } = require('../lib/errors')
+const { rarely } = require('../lib/listener')
 
 const KEY = Buffer.concat([Buffer.from([0, 0, 0, 11]), Buffer.from('ssh-ed25519'), Buffer.from([0, 0, 0, 32]), Buffer.alloc(32, 7)])
 const OTHER = Buffer.concat([KEY.subarray(0, -1), Buffer.from([9])])
@@ -167,6 +168,153 @@ describe('Server (scripted addon)', () => {
     assert.deepStrictEqual(stream.called, ['peer', 'close'])
     assert.strictEqual(s.binding.made.session.length, 1)
     assert.match(s.lines.at(-1), /^INFO connection rejected remote_addr=198\.51\.100\.7 .*reason=max_connections_per_ip$/)
+  })
+
+  describe('penalties', () => {
+    const penalised = () => s.lines.filter((line) => line.includes('source penalised'))
+    const end = (client) => client.session.emit('onclose', null)
+
+    it('refuse a source that cannot log in, before any SSH, and nobody else', async () => {
+      s = await startServer({ penalties: { min: 9 } })
+      for (let i = 0; i < 2; i++) {
+        assert.strictEqual(s.server.stats().refused.penalty, 0)
+        const client = s.connect()
+        client.session.emit('onauth', 'root', 'ssh-ed25519', OTHER, false)
+        client.session.emit('onauth', 'root', 'ssh-ed25519', OTHER, false) // one penalty a connection
+        end(client)
+      }
+      assert.match(penalised().join(), /^INFO source penalised remote_addr=198\.51\.100\.7 source=198\.51\.100\.7\/32 seconds=10 reason=auth_failed$/)
+      const { stream } = s.connect()
+      assert.deepStrictEqual(stream.called, ['peer', 'close'])
+      assert.match(s.lines.at(-1), /^INFO connection rejected remote_addr=198\.51\.100\.7 remote_port=5555 transport=tcp reason=penalty$/)
+      assert.strictEqual(s.binding.made.session.length, 2)
+      s.connect({ address: '198.51.100.8', port: 1, family: 4 })
+      assert.strictEqual(s.binding.made.session.length, 3)
+      const { refused, rejected, penalties, accepted, penalisedSources, notedSources } = s.server.stats()
+      assert.deepStrictEqual([refused.penalty, rejected.unknown_key, penalties.auth_failed, accepted, penalisedSources, notedSources], [1, 4, 2, 3, 1, 1])
+    })
+
+    it('leave the connections of a source that are there alone', async () => {
+      s = await startServer({ penalties: 'min:5s' })
+      const there = s.login()
+      const opening = s.connect()
+      const client = s.connect()
+      client.session.emit('onauth', 'root', 'ssh-ed25519', OTHER, true)
+      end(client)
+      opening.session.emit('onauth', 'root', 'ssh-ed25519', KEY, true)
+      assert.deepStrictEqual(opening.session.calls.at(-1), ['admit', true])
+      assert(!there.session.called.includes('close'))
+    })
+
+    it('are counted for what was done', async () => {
+      s = await startServer({ maxAuthAttempts: 2, maxSessions: 1 })
+      const noted = () => ({ ...s.server.stats().penalties })
+      end(s.connect())
+      assert.deepStrictEqual(noted(), { auth_failed: 0, no_auth: 1, grace_exceeded: 0 })
+      const many = s.connect()
+      for (let i = 0; i < 2; i++) many.session.emit('onauth', 'root', 'ssh-ed25519', OTHER, false)
+      assert(many.session.called.includes('close'))
+      end(many)
+      assert.deepStrictEqual(noted(), { auth_failed: 1, no_auth: 1, grace_exceeded: 0 })
+      const asked = s.connect() // whose key is known, and who has not logged in with it
+      asked.session.emit('onauth', 'root', 'ssh-ed25519', KEY, false)
+      end(asked)
+      assert.deepStrictEqual(noted(), { auth_failed: 2, no_auth: 1, grace_exceeded: 0 })
+      const inside = s.login()
+      const full = s.connect()
+      full.session.emit('onauth', 'root', 'ssh-ed25519', KEY, true)
+      end(full)
+      end(inside)
+      assert.deepStrictEqual(noted(), { auth_failed: 2, no_auth: 1, grace_exceeded: 0 }, 'a key that is known costs nothing')
+    })
+
+    it('are counted for the login grace', async () => {
+      s = await startServer({ loginGrace: 1 })
+      const client = s.connect()
+      client.session.emit('onauth', 'root', 'ssh-ed25519', OTHER, false)
+      client.session.close = () => end(client)
+      await [...s.server._connections][0].closed
+      assert.deepStrictEqual(s.server.stats().penalties, { auth_failed: 0, no_auth: 0, grace_exceeded: 1 })
+    })
+
+    it('are not for those whom the server lets down, or ends', async () => {
+      let answer = () => { throw new Error('down') }
+      s = await startServer({ penalties: 'min:0', authorize: () => answer() })
+      const failed = s.connect()
+      failed.session.emit('onauth', 'root', 'ssh-ed25519', OTHER, true)
+      end(failed)
+      answer = () => new Promise(() => {})
+      const waiting = s.connect()
+      waiting.session.emit('onauth', 'root', 'ssh-ed25519', OTHER, true)
+      const idle = s.connect()
+      const closing = s.server.close()
+      end(waiting)
+      end(idle)
+      s.binding.made.listener[0].emit('onclose')
+      await closing
+      assert.deepStrictEqual(s.server.stats().penalties, { auth_failed: 0, no_auth: 0, grace_exceeded: 0 })
+    })
+
+    it('have other limits after a reload, and forget nothing', async () => {
+      s = await startServer()
+      const fail = () => {
+        const client = s.connect()
+        client.session.emit('onauth', 'root', 'ssh-ed25519', OTHER, true)
+        end(client)
+      }
+      for (let i = 0; i < 5; i++) fail()
+      assert.match(s.lines.at(-1), /reason=penalty$/)
+      await s.server.reloadAll({ penaltyExempt: '198.51.100.0/24' })
+      s.connect()
+      await s.server.reloadAll({ penaltyExempt: [] })
+      const before = s.binding.made.session.length
+      s.connect()
+      assert.strictEqual(s.binding.made.session.length, before)
+      await s.server.reloadAll({ penalties: false })
+      s.connect()
+      assert.strictEqual(s.binding.made.session.length, before + 1)
+    })
+  })
+
+  it('takes what the engine refuses for attempts', async () => {
+    s = await startServer({ maxAuthAttempts: 4 })
+    const client = s.connect()
+    const { session } = client
+    session.emit('onauthrefused', 'root', 3, OTHER)
+    assert.match(s.lines.at(-1), /^INFO auth attempt remote_addr=198\.51\.100\.7 remote_port=5555 user=root key_fingerprint=SHA256:\w+ result=reject reason=bad_signature$/)
+    session.emit('onauthrefused', 'root', 2, KEY)
+    assert.match(s.lines.at(-1), /reason=unsupported_key$/)
+    session.emit('onauthrefused', '', 1, KEY)
+    assert.match(s.lines.at(-1), / user="" key_fingerprint=\S+ result=reject reason=invalid_user$/)
+    assert(!session.called.includes('close'))
+    session.emit('onauthrefused', 'root', 0, null)
+    assert.match(s.lines.at(-1), / user=root result=reject reason=unsupported_method$/)
+    assert(session.called.includes('close'))
+    session.emit('onauthrefused', 'root', 0, null)
+    session.emit('onclose', null)
+    const { rejected, penalties, logins } = s.server.stats()
+    assert.deepStrictEqual([rejected.bad_signature, rejected.unsupported_key, rejected.invalid_user, rejected.unsupported_method], [1, 1, 1, 1])
+    assert.deepStrictEqual([penalties.auth_failed, penalties.no_auth, logins], [1, 0, 0])
+  })
+
+  it('has every reason of a refused login in its stats from the start', async () => {
+    s = await startServer()
+    const { rejected } = s.server.stats()
+    for (const reason of require('../lib/authorizer').REASONS) assert.strictEqual(rejected[reason], 0, reason)
+    s.server.stats().rejected.unknown_key = 5
+    assert.strictEqual(s.server.stats().rejected.unknown_key, 0, 'a copy')
+  })
+
+  it('logs a flood of refusals once a second, and how many there were', async () => {
+    s = await startServer({ maxConnectionsPerIp: 1, maxUnauthenticated: 2 })
+    s.connect()
+    for (let i = 0; i < 1000; i++) s.connect()
+    const rejected = s.lines.filter((line) => line.includes('connection rejected'))
+    assert(rejected.length < 10, `${rejected.length} lines`)
+    assert.strictEqual(s.server.stats().refused.max_connections_per_ip, 1000)
+    s.connect({ address: '198.51.100.8', port: 1, family: 4 })
+    s.connect({ address: '198.51.100.9', port: 1, family: 4 })
+    assert.match(s.lines.at(-1), /reason=max_unauthenticated$/, 'another reason is not held back')
   })
 
   it('admits nobody when all sessions are taken, and does again later', async () => {
@@ -451,6 +599,28 @@ describe('Server (scripted addon)', () => {
     session.emit('onauth', 'a', 'ssh-ed25519', KEY, true)
     assert.deepStrictEqual(session.calls, [['admit', true]])
     assert(s.lines.some((line) => line.startsWith('ERROR authorized_keys not reloaded')))
+  })
+})
+
+describe('lines that come too often', () => {
+  it('are left out, and counted', () => {
+    let now = 5000
+    const lines = []
+    const log = { warn: (event, fields) => lines.push([event, fields]) }
+    const warn = rarely(log, 'warn', () => now)
+    for (let i = 0; i < 3; i++) warn('a', { reason: 'x', n: i })
+    warn('a', { reason: 'y' })
+    warn('b', {})
+    now += 999
+    warn('a', { reason: 'x', n: 3 })
+    now += 1
+    warn('a', { reason: 'x', n: 4 })
+    now += 1000
+    warn('a', { reason: 'x', n: 5 })
+    assert.deepStrictEqual(lines, [
+      ['a', { reason: 'x', n: 0 }], ['a', { reason: 'y' }], ['b', {}],
+      ['a', { reason: 'x', n: 4, suppressed: 3 }], ['a', { reason: 'x', n: 5 }]
+    ])
   })
 })
 

@@ -4,7 +4,7 @@
 
 const { Option } = require('commander')
 const {
-  DRAIN_MS, addCommon, addPlanned, gather, number, onStop, passphrase, printer, repeatable, rules
+  DRAIN_MS, addCommon, addPlanned, gather, number, onStop, passphrase, printer, repeatable, rules, value
 } = require('./shared')
 const { openLog, withLogFile } = require('./log-file')
 const { usage } = require('./running')
@@ -119,6 +119,8 @@ module.exports = (alknet) => {
     .addOption(number('--max-unauthenticated <n>', 'connections not logged in; random early drop from half on (default: 100)'))
     .addOption(number('--login-grace <seconds>', 'time to log in (default: 30)'))
     .addOption(number('--max-sessions <n>', '0: no limit (default: 0)'))
+    .addOption(value('--penalties <list>', 'how long to refuse sources that misbehave, as in authfail:5s,noauth:1s,grace-exceeded:10s,min:15s,max:10m (the default); off: never'))
+    .addOption(repeatable('--penalty-exempt <network>', 'address or network that gets no penalties (repeatable; default: none)'))
     .addOption(number('--max-lookups <n>', 'names a session may have looked up at once (default: 64)'))
     .addOption(number('--max-remote-forwards <n>', 'places that a session may have the server listen on (default: 64)'))
     .addOption(number('--connect-timeout <seconds>', 'time to reach a target (default: 20)'))

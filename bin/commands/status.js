@@ -53,8 +53,22 @@ function serverLines (status) {
     ['engine', status.engine],
     ['clients', status.clients],
     ['sessions', status.sessions],
-    ['channels', status.channels]
+    ['channels', status.channels],
+    ...counted(status.stats)
   ]
+}
+
+/** What has happened since the start; what never has, has no line. */
+function counted (stats) {
+  const byReason = (reasons) => Object.entries(reasons).filter(([, n]) => n > 0).map(([reason, n]) => `${n} ${reason}`).join(', ')
+  return [
+    ['accepted', stats.accepted],
+    ['refused', byReason(stats.refused)],
+    ['logins', stats.logins],
+    ['rejected', byReason(stats.rejected)],
+    ['penalties', byReason(stats.penalties)],
+    ['penalised', stats.penalisedSources === 0 ? '' : `${stats.penalisedSources} sources now`]
+  ].filter(([, text]) => text !== '')
 }
 
 function textOf ({ path, status }) {

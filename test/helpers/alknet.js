@@ -63,7 +63,8 @@ function address (match) {
  * Starts `alknet serve` on a free loopback port.
  *
  * @param {Scope} scope
- * @param {{ hostKeys?: object[], userKeys?: object[], authorizedKeys?: string, listen?: string[], engine?: string, args?: string[], env?: object }} [options]
+ * @param {{ hostKeys?: object[], userKeys?: object[], authorizedKeys?: string, listen?: string[], engine?: string, penalties?: boolean, args?: string[], env?: object }} [options]
+ *   penalties: as a user has them; they are off otherwise
  * @returns {Promise<{ proc: Proc, host: string, port: number, user: string, hostKeys: object[], knownHosts: string }>}
  */
 async function startServe (scope, options = {}) {
@@ -76,6 +77,8 @@ async function startServe (scope, options = {}) {
     ...hostKeys.flatMap((k) => ['--key', k.path]),
     ...listen.flatMap((at) => ['--listen', at]),
     '--authorized-keys', authorized,
+    // All clients of all tests have one address.
+    ...(options.penalties ? [] : ['--penalties', 'off']),
     ...engineArgs(options.engine || engines.serve),
     ...(options.args || [])], { env: options.env })
   const { host, port } = address(await proc.waitFor(new RegExp(`listening on ${ADDRESS}`)))

@@ -28,6 +28,7 @@ async function main () {
     hostKey: host.privateKey,
     authorizedKeys: Buffer.from(user.publicKey),
     listen: '127.0.0.1:0',
+    penalties: false, // strangers and friends have one address
     onConnection: (stream) => stream.pipe(stream)
   })
   const options = {

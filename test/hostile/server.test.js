@@ -284,7 +284,11 @@ describe('hostile clients', function () {
   }
 
   it('a hundred half-open connections', async () => {
-    const sockets = await Promise.all(Array.from({ length: 100 }, () => dial(scope, server.port)))
+    // One that is dropped early may be gone before it is seen to be connected.
+    const unlessDropped = (err) => { if (err.code !== 'ECONNRESET') throw err }
+    const all = await Promise.all(Array.from({ length: 100 }, () => dial(scope, server.port).catch(unlessDropped)))
+    const sockets = all.filter((socket) => socket !== undefined)
+    assert.ok(sockets.length > 10)
     for (const [i, socket] of sockets.entries()) if (i % 2) socket.write(IDENT)
     await expectEcho(stream)
     await Promise.all(sockets.map(closed))

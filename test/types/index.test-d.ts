@@ -56,6 +56,8 @@ async function server (): Promise<void> {
     }
   })
   running.on('session', async (one) => { const id: number = one.id; await one.close({ drainMs: id }) })
+  const refused: number = running.stats().refused.penalty + running.stats().rejected.unknown_key
+  console.log(refused)
   const ids: string[] = running.sessions().map((one) => one.identity.id)
   const remove = running.handle('alknet-x', async (stream, info) => { stream.end(info.destination + ids.length) })
   remove()

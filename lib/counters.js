@@ -1,0 +1,50 @@
+'use strict'
+
+/**
+ * What a server has counted since it began: names => numbers that only grow,
+ * by reason where there are several. All reasons are there from the start, with
+ * 0. What can fall again, such as how many are connected, is not counted here.
+ */
+
+const authorizer = require('./authorizer')
+
+const NAMES = ['accepted', 'acceptErrors', 'logins']
+
+// A reason is one that the log has, too.
+const REASONS = {
+  // connections that were turned away, before any SSH
+  refused: ['penalty', 'max_unauthenticated', 'max_connections_per_ip'],
+  // attempts to log in that were refused
+  rejected: [
+    ...authorizer.REASONS,
+    'authorize_refused', 'authorize_busy', 'authorize_timeout', 'authorize_failed',
+    'unsupported_method', 'invalid_user', 'unsupported_key', 'bad_signature'
+  ],
+  // connections that ended without a login, and were held against their source
+  penalties: ['auth_failed', 'no_auth', 'grace_exceeded']
+}
+
+class Counters {
+  constructor () {
+    for (const name of NAMES) this[name] = 0
+    for (const [name, reasons] of Object.entries(REASONS)) {
+      this[name] = Object.fromEntries(reasons.map((reason) => [reason, 0]))
+    }
+  }
+
+  /** One more. reason: for those that have reasons; never a peer's own words. */
+  count (name, reason) {
+    if (reason === undefined) this[name]++
+    else this[name][reason] = (this[name][reason] ?? 0) + 1
+  }
+
+  /** A copy: { accepted, …, refused: { reason: number } }. */
+  values () {
+    return Object.fromEntries([
+      ...NAMES.map((name) => [name, this[name]]),
+      ...Object.keys(REASONS).map((name) => [name, { ...this[name] }])
+    ])
+  }
+}
+
+module.exports = { Counters }
