@@ -13,7 +13,7 @@
  * than its place.
  */
 
-const { PROHIBITED, SHORTAGE } = require('./outbound')
+const { PROHIBITED, SHORTAGE } = require('./channels')
 const { Stream } = require('./stream')
 const { channelOver } = require('./trace')
 
@@ -102,6 +102,16 @@ class Backlog {
     else reader.reject(error)
   }
 
+  /** What comes next. mine: the readers of one loop that wait, for its end. */
+  _next (mine) {
+    let reader = null
+    return new Promise((resolve, reject) => {
+      reader = { resolve, reject, isOver: false }
+      mine.add(reader)
+      this._read(reader, false)
+    }).finally(() => mine.delete(reader))
+  }
+
   /** An async iterator of { stream, info }. onReturn(): somebody has left the loop. */
   iterate (onReturn = () => {}) {
     const mine = new Set()
@@ -110,11 +120,7 @@ class Backlog {
     return {
       next: () => isOver
         ? Promise.resolve(done)
-        : new Promise((resolve, reject) => {
-          const reader = { resolve, reject, isOver: false }
-          mine.add(reader)
-          this._read(reader, false)
-        }).finally(() => { for (const one of mine) if (one.isOver) mine.delete(one) }),
+        : this._next(mine),
       return: async () => {
         if (!isOver) onReturn()
         isOver = true
