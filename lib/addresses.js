@@ -11,6 +11,7 @@ const net = require('net')
 const { domainToASCII } = require('url')
 
 const MAX_HOST = 255
+const RESERVED = /^alknet-/i
 
 // The text of a name that may be handed to a resolver or to the far end: no
 // control characters, no spaces, nothing that looks like a flag.
@@ -202,6 +203,15 @@ function canonicalHost (text) {
 }
 
 /**
+ * Whether a host, as somebody wrote it or in its canonical form, is a reserved
+ * name (spec §10): one that no resolver may ever see. A name with letters of
+ * other scripts is only in one of the two, as alknet-é is xn--alknet-….
+ */
+function isReserved (host) {
+  return RESERVED.test(host) || RESERVED.test(canonicalHost(host) ?? '')
+}
+
+/**
  * Splits 'host', 'host:port', '[v6]', '[v6]:port' or a bare IPv6 address.
  * Gives { host, port } (port undefined when there is none), or a string that
  * says what is wrong.
@@ -250,6 +260,7 @@ module.exports = {
   cidrInside,
   formatHostPort,
   isHost,
+  isReserved,
   overlaps,
   parseCidr,
   parseHostPort,

@@ -9,15 +9,13 @@ const dns = require('dns')
 const binding = require('./binding')
 const { optionError } = require('./errors')
 const { loadAuthorizer } = require('./authorizer')
-const { canonicalHost, parseHostPort } = require('./addresses')
+const { canonicalHost, isReserved, parseHostPort } = require('./addresses')
 const { formatConfig } = require('./config')
 const { createIdentity } = require('./identity')
 const { loadCredentials, loadHostKeys } = require('./credentials')
 const { Lookups } = require('./lookups')
 const { clientOptions, serverOptions } = require('./options')
 const { Policy } = require('./policy')
-
-const RESERVED = /^alknet-/
 
 /**
  * Checks everything that serve() would, and reads the same files, but listens
@@ -59,8 +57,9 @@ function parseTarget (text) {
   const host = canonicalHost(parsed.host)
   if (host === null) throw optionError('target', 'is not a host name or an address')
   // The server refuses it, and looks up neither of its forms.
-  if (/^alknet-/i.test(parsed.host) && !RESERVED.test(host)) throw optionError('target', 'is another form of a reserved name')
-  if (parsed.port === undefined || (parsed.port === 0 && !RESERVED.test(host))) throw optionError('target', 'needs a port of 1 to 65535')
+  const isName = isReserved(parsed.host)
+  if (isName && !host.startsWith('alknet-')) throw optionError('target', 'is another form of a reserved name')
+  if (parsed.port === undefined || (parsed.port === 0 && !isName)) throw optionError('target', 'needs a port of 1 to 65535')
   return { host, port: parsed.port }
 }
 
@@ -121,7 +120,7 @@ function ownPlaces ({ listen, control }) {
 
 async function judge (policy, request, lookup) {
   if (request.path !== undefined) return [{ address: null, ...policy.decidePath(request) }]
-  if (RESERVED.test(request.host)) return [{ address: null, ...policy.decideReserved(request) }]
+  if (isReserved(request.host)) return [{ address: null, ...policy.decideReserved(request) }]
   const early = policy.preview(request)
   if (early !== null) return [{ address: null, ...early }]
   const addresses = await lookUp(request.host, lookup)

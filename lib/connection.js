@@ -10,22 +10,20 @@
 
 const net = require('net')
 const binding = require('./binding')
-const { canonicalHost } = require('./addresses')
+const {
+  DIRECT_STREAMLOCAL, DIRECT_TCPIP, FORWARDED_STREAMLOCAL, FORWARDED_TCPIP, PROHIBITED, SHORTAGE
+} = require('./channels')
+const { canonicalHost, isReserved } = require('./addresses')
 const { Arrival } = require('./incoming')
 const { Keepalive } = require('./keepalive')
 const { Login } = require('./login')
 const { Lookups } = require('./lookups')
 const { Listening } = require('./listening')
 const { nativeOptions } = require('./native-options')
-const { Outbound, PROHIBITED, SHORTAGE } = require('./outbound')
+const { Outbound } = require('./outbound')
 const { Relays } = require('./relays')
 const { Trace, channelOver } = require('./trace')
 
-const DIRECT_TCPIP = 0
-const FORWARDED_TCPIP = 1
-const DIRECT_STREAMLOCAL = 2
-const FORWARDED_STREAMLOCAL = 3
-const RESERVED = /^alknet-/i
 const CLOSE_MS = 2000
 const NO = { yes: false, port: 0 }
 
@@ -186,11 +184,11 @@ class Connection {
     if (type === DIRECT_STREAMLOCAL) return this._outbound(channel, { path: host })
     if (type !== DIRECT_TCPIP) return this.turnAway(channel, PROHIBITED, 'not served here')
     // The one spelling: no other may become a look-up of a reserved name.
-    const name = canonicalHost(host) ?? host
-    if (RESERVED.test(name)) return this._reserved(channel, name.toLowerCase(), port)
-    // Nor may the other form of a reserved name with letters of other scripts: xn--alknet-….
-    if (RESERVED.test(host)) return this.turnAway(channel, PROHIBITED, 'nobody serves this here')
-    this._outbound(channel, { host, port })
+    if (!isReserved(host)) return this._outbound(channel, { host, port })
+    const name = (canonicalHost(host) ?? host).toLowerCase()
+    // One with letters of other scripts is nobody's name: handlers have the other form.
+    if (!name.startsWith('alknet-')) return this.turnAway(channel, PROHIBITED, 'nobody serves this here')
+    this._reserved(channel, name, port)
   }
 
   _outbound (channel, target) {

@@ -15,7 +15,7 @@
  */
 
 const net = require('net')
-const { canonicalHost, formatHostPort, isHost, parsePort, printable } = require('./addresses')
+const { canonicalHost, formatHostPort, isHost, isReserved, parsePort, printable } = require('./addresses')
 
 // sun_path of Linux without its NUL; where it is shorter, the system says so.
 const MAX_PATH = 107
@@ -154,7 +154,7 @@ function parseRemoteForward (text) {
 function exit (there, text) {
   const name = there.path === undefined ? canonicalHost(there.host) : ''
   if (name === null) bad(`${quoted(text)}: ${quoted(there.host)} is not a host name or an address`)
-  if (/^alknet-/i.test(name) || /^alknet-/i.test(there.host ?? '')) bad(`${quoted(text)}: names that begin with alknet- lead to no address`)
+  if (isReserved(there.host ?? '')) bad(`${quoted(text)}: names that begin with alknet- lead to no address`)
   return there
 }
 

@@ -361,12 +361,19 @@ function handlerName (name, fn) {
 }
 
 // What a file or a flag cannot hold.
-const IN_CODE_ONLY = ['passphrase', 'signal', 'log', 'onConnection', 'authorize', 'authorizeTimeout', 'maxPending', 'stream', 'dangerouslyAcceptAnyHostKey', 'forwarding']
+const IN_CODE_ONLY = ['passphrase', 'signal', 'log', 'onConnection', 'authorize', 'authorizeTimeout', 'maxPending', 'stream', 'dangerouslyAcceptAnyHostKey']
+
+/** Those of options that no file can have, so that none can leave them out. */
+function onlyInCode (options) {
+  return Object.fromEntries(IN_CODE_ONLY.filter((name) => Object.hasOwn(options, name)).map((name) => [name, options[name]]))
+}
 
 /** The names of a client's or a server's options that a file may hold. */
 function namesForFiles (command) {
   const [table, planned] = command === 'serve' ? [SERVER, PLANNED_SERVER] : [CLIENT, PLANNED_CLIENT]
-  return [...Object.keys(table), ...planned].filter((name) => !IN_CODE_ONLY.includes(name))
+  // A file has a section of its own for the parts of forwarding.
+  const others = [...IN_CODE_ONLY, 'forwarding']
+  return [...Object.keys(table), ...planned].filter((name) => !others.includes(name))
 }
 
 module.exports = {
@@ -380,6 +387,7 @@ module.exports = {
   handlerName,
   listenPlace,
   namesForFiles,
+  onlyInCode,
   openTarget,
   remoteForwardSpec,
   serverOptions,

@@ -19,14 +19,11 @@
  */
 
 const binding = require('./binding')
+const { CONNECT_FAILED, PROHIBITED, SHORTAGE } = require('./channels')
 const { systemText } = require('./errors')
 const { canonicalHost } = require('./addresses')
 const { Dial } = require('./dial')
 const { channelOver } = require('./trace')
-
-const PROHIBITED = 1
-const CONNECT_FAILED = 2
-const SHORTAGE = 4
 
 /**
  * The addresses of host that may be connected to. done(refusal, addresses) is
@@ -109,4 +106,4 @@ class Outbound {
   }
 }
 
-module.exports = { CONNECT_FAILED, Outbound, PROHIBITED, SHORTAGE, findAddresses }
+module.exports = { Outbound, findAddresses }

@@ -15,18 +15,16 @@
 const { EventEmitter } = require('events')
 const net = require('net')
 const binding = require('./binding')
+const { FORWARDED_STREAMLOCAL, FORWARDED_TCPIP, PROHIBITED } = require('./channels')
 const { AlknetError, canceled, fail } = require('./errors')
 const { formatPlace } = require('./forward-spec')
 const { Arrival } = require('./incoming')
 const { Lookups } = require('./lookups')
-const { Outbound, PROHIBITED } = require('./outbound')
+const { Outbound } = require('./outbound')
 const { Policy } = require('./policy')
 const { HANDSHAKE_MS } = require('./socks')
 const { SocksExit } = require('./socks-exit')
 const { channelOver } = require('./trace')
-
-const FORWARDED_TCPIP = 1
-const FORWARDED_STREAMLOCAL = 3
 
 // The target of a forward is the operator's own word: nobody judges it.
 const ANYWHERE = {

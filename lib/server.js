@@ -19,13 +19,13 @@ const { canceled, fail, optionError, AlknetError } = require('./errors')
 const { unackedMs } = require('./keepalive')
 const { createLogger, NO_LOG } = require('./log')
 const { Backlog } = require('./incoming')
-const { RELOADABLE, acceptOptions, handlerName, serverOptions } = require('./options')
+const { RELOADABLE, acceptOptions, handlerName, onlyInCode, serverOptions } = require('./options')
 const { loadHostKeys } = require('./credentials')
 const { loadAuthorizer } = require('./authorizer')
 const { Limits } = require('./limits')
 const { Places } = require('./listening')
-const { PROHIBITED } = require('./outbound')
 const { Penalties } = require('./penalties')
+const { PROHIBITED } = require('./channels')
 const { Policy } = require('./policy')
 const { ServerSession } = require('./server-session')
 const { adopt, listen, rarely } = require('./listener')
@@ -408,11 +408,6 @@ class Server extends EventEmitter {
   }
 }
 
-// No file has them, so that no file can leave them out.
-function onlyInCode ({ passphrase, signal, onConnection, authorize, authorizeTimeout, maxPending, log }) {
-  return { passphrase, signal, onConnection, authorize, authorizeTimeout, maxPending, log }
-}
-
 /** raw: options as the user gave them. */
 async function startServer (raw) {
   const options = serverOptions(raw)
@@ -434,4 +429,4 @@ async function startServer (raw) {
   return server
 }
 
-module.exports = { Server, plainAddress, startServer }
+module.exports = { Server, startServer }

@@ -13,6 +13,7 @@
 
 const { EventEmitter } = require('events')
 const binding = require('./binding')
+const { DIRECT_STREAMLOCAL, DIRECT_TCPIP } = require('./channels')
 const { AlknetError, canceled, fail } = require('./errors')
 const { formatHostPort } = require('./addresses')
 const { forwardSpec, listenPlace, openTarget, remoteForwardSpec, signalOption, socks5Options } = require('./options')
@@ -34,9 +35,6 @@ const { RemoteForwards } = require('./remote-forward')
 const { RemoteListener } = require('./remote-listener')
 const { SocksListener } = require('./socks')
 const { Trace } = require('./trace')
-
-const DIRECT_TCPIP = 0
-const DIRECT_STREAMLOCAL = 2
 
 // Of whom only a stream is known: no known_hosts line but one for all is about it.
 const NAMELESS = { host: NO_NAME, port: 22 }

@@ -8,13 +8,12 @@
  */
 
 const { fail, systemText } = require('./errors')
-const { canonicalHost } = require('./addresses')
+const { canonicalHost, isReserved } = require('./addresses')
 const binding = require('./binding')
+const { CONNECT_FAILED, PROHIBITED } = require('./channels')
 const { Dial } = require('./dial')
-const { CONNECT_FAILED, PROHIBITED, findAddresses } = require('./outbound')
+const { findAddresses } = require('./outbound')
 const { REPLY, replyCode } = require('./socks-reply')
-
-const RESERVED = /^alknet-/i
 
 /**
  * One client that has asked for something.
@@ -36,9 +35,8 @@ class SocksExit {
   }
 
   reach (host, port) {
-    const name = canonicalHost(host)
-    if (RESERVED.test(name ?? host) || RESERVED.test(host)) return this._refuse(PROHIBITED, 'a reserved name')
-    findAddresses(this._way, name, port, (refusal, addresses) => {
+    if (isReserved(host)) return this._refuse(PROHIBITED, 'a reserved name')
+    findAddresses(this._way, canonicalHost(host), port, (refusal, addresses) => {
       if (this._socks === null) return
       if (refusal !== null) return this._refuse(refusal.reason, refusal.text)
       this._dial = new Dial(binding.connectTcp, addresses, port, this._way.connectMs,
