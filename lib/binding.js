@@ -107,6 +107,15 @@
  *            channel or stream; null when it was refused or the relay ended
  *            cleanly
  *
+ * Duplex     openDuplex(): a stream of the addon whose bytes this side carries,
+ *            and the Duplex that carries them (csrc/napi/duplex_wrap.c)
+ *            stream (getter): the stream of the addon, open
+ *   calls    push(bytes): how many were taken; fewer than given: onread follows
+ *            end() close(errno, text | null): heard behind all that was pushed
+ *            ready(): after onwrite, the next may come
+ *            finished(): after onend, all has left
+ *   events   onwrite(buffer) onend() onread() onclose(): once, last
+ *
  * Relay      relay(a, b, ms): joins two streams, open or still opening; with ms
  *            they have so long to open
  *   calls    close()
