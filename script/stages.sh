@@ -11,13 +11,15 @@ table=()
 broken=() # the names of stages that failed
 stage_log=$(mktemp)
 mocha_counts=$(mktemp)
-trap 'rm -f "$stage_log" "$mocha_counts"' EXIT
+failures=$(mktemp) # a line for each of mocha's
+trap 'rm -f "$stage_log" "$mocha_counts" "$failures"' EXIT
 
 # stage NAME COUNTER COMMAND...: COUNTER is one of one, cmocka, mocha.
 stage() {
   local name=$1 counter=$2 start=$SECONDS status=0 p=0 f=0 s=0
   shift 2
   printf '\n== %s\n' "$name"
+  : >"$mocha_counts"
   set +e
   (set -e; "$@") 2>&1 | tee "$stage_log"
   status=${PIPESTATUS[0]}
@@ -33,6 +35,7 @@ stage() {
   failed=$((failed + f))
   skipped=$((skipped + s))
   if [ "$f" != 0 ]; then broken+=("$name"); fi
+  if [ "$counter" = mocha ]; then sed 1d "$mocha_counts" >>"$failures"; fi
   table+=("$(printf '%-28s %6d passed %4d failed %4d skipped %5d s' "$name" "$p" "$f" "$s" $((SECONDS - start)))")
 }
 
@@ -44,9 +47,9 @@ count_cmocka() {
     END { print p + 0, f + 0, s + 0 }' "$stage_log"
 }
 
-# Written by tools/mocha-reporter.js when the run has ended.
+# Written by tools/mocha-files.js when all has ended.
 count_mocha() {
-  if [ -s "$mocha_counts" ]; then cat "$mocha_counts"; else echo 0 0 0; fi
+  if [ -s "$mocha_counts" ]; then head -n 1 "$mocha_counts"; else echo 0 0 0; fi
 }
 
 # The C tests' make; werror is the caller's.
@@ -72,17 +75,11 @@ types() {
   node_modules/.bin/tsd
 }
 
-# A process that does not end by itself is a bug that a time limit must show.
-mocha() {
-  ALKNET_MOCHA_COUNTS=$mocha_counts timeout -k 10 3000 node_modules/.bin/mocha \
-    --forbid-only --reporter tools/mocha-reporter.js "$@"
-}
+# The files and folders of tests in $@, or all.
+mocha() { ALKNET_MOCHA_COUNTS=$mocha_counts node tools/mocha-files.js "$@"; }
 
 # The tests of the API, of streams and of exits, in another Node and all its children.
-mocha_in() {
-  PATH=$(dirname "$1"):$PATH mocha --no-config --node-option throw-deprecation --timeout 20000 \
-    'test/*.test.js' 'test/exit/*.test.js' 'test/streams/*.test.js'
-}
+mocha_in() { PATH=$(dirname "$1"):$PATH mocha test --exclude interop/ --exclude hostile/ --exclude attack/; }
 
 # mocha_in() as stages, for each Node of ALKNET_NODES; $1 is what to call: stage, or maybe.
 other_nodes() {
@@ -97,6 +94,7 @@ finish() {
   printf '\n== result\n'
   if [ "${#table[@]}" = 0 ]; then echo 'no stage of that name'; exit 2; fi
   printf '%s\n' "${table[@]}"
+  if [ -s "$failures" ]; then printf '\n'; head -n 60 "$failures"; fi
   if [ "${#broken[@]}" != 0 ]; then printf '\nfailed:%s\n' "$(printf ' %s;' "${broken[@]}" | sed 's/;$//')"; fi
   if [ "$skipped" = 0 ]; then
     printf '\n%d passed, %d failed\n' "$passed" "$failed"

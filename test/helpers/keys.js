@@ -1,6 +1,10 @@
 'use strict'
 
-/** Throw-away keys, made once a process by ssh-keygen and kept until it ends. */
+/**
+ * Throw-away keys, made once a process by ssh-keygen and kept until it ends. RSA
+ * keys cost seconds: test files that run side by side share theirs in the
+ * folder that ALKNET_TEST_KEYS names.
+ */
 
 const { execFileSync } = require('node:child_process')
 const fs = require('node:fs')
@@ -18,6 +22,29 @@ function home () {
   return directory
 }
 
+function keygen (file, kind, [passphrase, comment, pem]) {
+  const [type, bits] = kind.split('-')
+  execFileSync('ssh-keygen', ['-q', '-t', type, ...(bits ? ['-b', bits] : []),
+    '-N', passphrase, '-C', comment, ...(pem ? ['-m', 'PEM'] : []), '-f', file])
+}
+
+/** A copy in file of the pair that the pool has as id; make(file) where it has none. */
+function share (pool, id, make, file) {
+  const there = path.join(pool, id)
+  if (!fs.existsSync(there)) {
+    const mine = fs.mkdtempSync(path.join(pool, '.new-'))
+    make(path.join(mine, 'key'))
+    // Whole or not at all; another process may have been faster.
+    try {
+      fs.renameSync(mine, there)
+    } catch (err) {
+      if (err.code !== 'ENOTEMPTY' && err.code !== 'EEXIST') throw err
+      fs.rmSync(mine, { recursive: true })
+    }
+  }
+  for (const end of ['', '.pub']) fs.copyFileSync(path.join(there, `key${end}`), file + end)
+}
+
 /**
  * A key pair: { path, publicPath, public, blob, fingerprint, type, private }.
  * `name` tells two keys of one kind apart.
@@ -31,9 +58,9 @@ function key (kind, name = 'a', options = {}) {
   const id = `${kind}-${name}${passphrase ? '-locked' : ''}${pem ? '-pem' : ''}`
   if (!made.has(id)) {
     const file = path.join(home(), id)
-    const [type, bits] = kind.split('-')
-    execFileSync('ssh-keygen', ['-q', '-t', type, ...(bits ? ['-b', bits] : []),
-      '-N', passphrase, '-C', `test ${id}`, ...(pem ? ['-m', 'PEM'] : []), '-f', file])
+    const make = (file) => keygen(file, kind, [passphrase, `test ${id}`, pem])
+    if (kind.startsWith('rsa') && process.env.ALKNET_TEST_KEYS) share(process.env.ALKNET_TEST_KEYS, id, make, file)
+    else make(file)
     made.set(id, describeKey(file))
   }
   return made.get(id)
