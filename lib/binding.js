@@ -116,6 +116,16 @@
  *            finished(): after onend, all has left
  *   events   onwrite(buffer) onend() onread() onclose(): once, last
  *
+ * Proxy      proxySocks5(stream, host, port, ms, user | null, password | null) ·
+ *            proxyHttp(stream, host, port, ms, authorization | null): asks the
+ *            proxy at the other end of an open stream, which is taken, for a way
+ *            to host, an address or a name, within ms. What is wrong with the
+ *            question is an onclose, too, but for a value of the wrong type or
+ *            length
+ *   calls    close(): gives up, onclose follows
+ *   events   onopen(stream): once; it leads there. Or onclose(err): once.
+ *            err.reason is the number that the proxy gave
+ *
  * Relay      relay(a, b, ms): joins two streams, open or still opening; with ms
  *            they have so long to open
  *   calls    close()

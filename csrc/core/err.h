@@ -33,6 +33,10 @@
   X(CHANNEL, "channel", "the peer refused the channel",                      \
     "see reason: policy, target or resources")                               \
   X(LOST, "session", "the session was lost", "connect again")                \
+  X(PROXY, "proxy", "the proxy refused, or could not",                       \
+    "see reason and the message: what the proxy allows, or reaches")         \
+  X(PROXYAUTH, "proxy", "the proxy wants another user or password",          \
+    "check user and password in the proxy's URL")                            \
   X(CRYPTO, "crypto", "a cryptographic operation failed",                    \
     "report it: this should not happen")                                     \
   X(UNSUPPORTED, "engine", "this SSH engine cannot do that",                 \
@@ -49,7 +53,7 @@ typedef enum {
 typedef struct {
   alk_code_t code;
   int sys;       /* a uv errno (UV_ECONNREFUSED), or 0 */
-  int reason;    /* ALK_E_CHANNEL: the RFC 4254 §5.1 reason, or 0 */
+  int reason;    /* of who refused: RFC 4254 §5.1, or a proxy's number; or 0 */
   char msg[224]; /* "connect 10.0.0.1:22: connection refused" */
 } alk_err_t;
 

@@ -15,7 +15,7 @@
 static const wrap_class_t *const classes[] = {
   &stream_class, &listener_class, &session_class, &socks_class,
   &door_class,   &relay_class,    &key_class,     &krl_class,
-  &duplex_class, &netwatch_class,
+  &duplex_class, &netwatch_class, &proxy_class,
 };
 
 static void on_idle(void *data)
@@ -142,6 +142,8 @@ static bool add_functions(napi_env env, napi_value exports)
     {"relay", relay_join},
     {"watchNetwork", netwatch_open},
     {"openDuplex", duplex_open},
+    {"proxySocks5", proxy_socks5},
+    {"proxyHttp", proxy_http},
     {"readPrivateKey", key_read_private},
     {"readPublicBlob", key_read_blob},
     {"generateKey", key_generate},

@@ -37,6 +37,7 @@ typedef enum {
   WRAP_KRL,
   WRAP_DUPLEX,
   WRAP_NETWATCH,
+  WRAP_PROXY,
   WRAP_CLASSES
 } wrap_id_t;
 

@@ -37,4 +37,35 @@ alk_stream_t *alk_socks_grant(alk_socks_t *h);
 void alk_socks_refuse(alk_socks_t *h, uint8_t rep); /* ALK_SOCKS_*, not OK */
 void alk_socks_close(alk_socks_t *h); /* gives up: on_done follows */
 
+/* The client's side of a proxy: asks over its stream for a way to a host, an
+ * address or a name, which goes to the proxy as it is.
+ *
+ * One of the two comes, once, and h is gone then. on_open: the stream leads to
+ * the target. It is open, paused and without owner, and what came behind the
+ * proxy's answer is back in front. on_close: there is no such way, and the
+ * stream is closed. ALK_E_PROXY and ALK_E_PROXYAUTH have the number that the
+ * proxy gave in reason (a reply of RFC 1928 §6, or a status of HTTP; 0: none);
+ * what a SOCKS proxy says of the target in just the system's terms is
+ * ALK_E_SYS, with that number too. */
+typedef struct alk_proxy alk_proxy_t;
+typedef struct {
+  void (*on_open)(void *data, alk_stream_t *s);
+  void (*on_close)(void *data, const alk_err_t *err);
+} alk_proxy_events_t;
+
+typedef struct {
+  const char *host;
+  uint16_t port;
+  const char *user, *password; /* of SOCKS: both, or NULL */
+  const char *authorization;   /* of HTTP: "Basic ...", or NULL */
+  unsigned limit_ms;           /* for all of it */
+} alk_proxy_ask_t;
+
+/* s is open. What is wrong with the question comes as an on_close, too. */
+alk_proxy_t *alk_proxy_socks5(alk_stream_t *s, const alk_proxy_ask_t *ask,
+                              const alk_proxy_events_t *ev, void *data);
+alk_proxy_t *alk_proxy_http(alk_stream_t *s, const alk_proxy_ask_t *ask,
+                            const alk_proxy_events_t *ev, void *data);
+void alk_proxy_close(alk_proxy_t *h); /* gives up: on_close follows */
+
 #endif
