@@ -57,6 +57,11 @@ export interface CommonOptions {
   keepaliveMax?: number
   /** Seconds to connect: a client to its server, and either to the target of a forward. **Default:** `20`. */
   connectTimeout?: Seconds
+  /**
+   * A client's way to its server, a server's to all targets: `'socks5://[user:password@]host[:port]'`,
+   * `'http://…'`, several for a chain, the nearest first; or `'env'`: HTTPS_PROXY, ALL_PROXY, NO_PROXY.
+   */
+  proxy?: string | string[]
   /** **Default:** `false`: no log. */
   log?: false | LogOptions
   /** The Unix socket for `askControl()`: a path, or `true` for one in the user's directory for such. **Default:** `'off'`. */
@@ -513,12 +518,14 @@ export class AlknetError extends Error {
   readonly name: 'AlknetError'
   /** `'ERR_ALKNET_…'` (docs/errors.md), or the system's: `'ECONNREFUSED'`. */
   readonly code: string
-  /** Where: `'options' 'key' 'dns' 'connect' 'listen' 'kex' 'hostkey' 'auth' 'session' 'channel'` … */
+  /** Where: `'options' 'key' 'dns' 'connect' 'listen' 'kex' 'hostkey' 'auth' 'session' 'channel' 'proxy'` … */
   readonly stage: string
   /** The system's number when `code` is the system's. */
   readonly errno?: number
-  /** For `ERR_ALKNET_CHANNEL`: RFC 4254 §5.1. */
+  /** For `ERR_ALKNET_CHANNEL`: RFC 4254 §5.1. At stage `'proxy'`: what the proxy answered. */
   readonly reason?: number
+  /** At stage `'proxy'`: which of the proxies it is about, from 1. */
+  readonly hop?: number
   /** The option of an `ERR_ALKNET_OPTION`. */
   readonly option?: string
   /** Which element of it, when it is a list. */

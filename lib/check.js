@@ -104,7 +104,8 @@ async function testPolicy (raw, { target, id, scopes = [], transport = 'tcp', lo
   }
   const { default: byDefault, rules, permitListen } = options.forwarding
   const policy = new Policy({ rules, byDefault, permitListen, own: () => ownPlaces(options) })
-  const verdicts = await judge(policy, request, lookup)
+  const isProxied = where.path === undefined && options.proxy !== undefined && options.proxy.to(where.host).length > 0
+  const verdicts = await judge(policy, request, isProxied ? null : lookup)
   return {
     allow: verdicts.some((one) => one.allow),
     isKnown: line !== null,
@@ -118,9 +119,11 @@ function ownPlaces ({ listen, control }) {
   return control === true || control === 'off' ? places : [...places, { path: control }]
 }
 
+// lookup: null where a proxy does it.
 async function judge (policy, request, lookup) {
   if (request.path !== undefined) return [{ address: null, ...policy.decidePath(request) }]
   if (isReserved(request.host)) return [{ address: null, ...policy.decideReserved(request) }]
+  if (lookup === null) return [{ address: null, ...policy.decideUnresolved(request) }]
   const early = policy.preview(request)
   if (early !== null) return [{ address: null, ...early }]
   const addresses = await lookUp(request.host, lookup)

@@ -85,6 +85,15 @@ class Connection {
     return this._server._options.connectTimeout * 1000
   }
 
+  /** What stands between us and a host, canonical. */
+  proxies (host) {
+    return this._server._options.proxy?.to(host) ?? []
+  }
+
+  proxyFailed (err) {
+    this._server._warn('proxy failed', { error: err.code, hop: err.hop })
+  }
+
   // ---- for listening.js
 
   get log () {
@@ -203,6 +212,7 @@ class Connection {
     const name = canonicalHost(host)
     if (name === null) return true
     const request = this.request({ host: name, port })
+    if (this.proxies(name).length > 0) return !this.policy.decideUnresolved(request).allow
     return this.policy.preview(request) !== null || (net.isIP(name) !== 0 && this.policy.decide(request, [name]).refusal !== null)
   }
 

@@ -14,6 +14,10 @@ const RETRYABLE = new Set([
   'EMFILE', 'ENFILE', 'EAGAIN', 'ENOBUFS'
 ])
 
+// The same of a proxy that refused, by its number: it ended, or a SOCKS reply
+// that says nothing; and what HTTP has for troubles that pass.
+const PASSING = new Set([undefined, 1, 408, 429, 500, 502, 503, 504])
+
 /**
  * An error of alknet.
  *
@@ -21,12 +25,14 @@ const RETRYABLE = new Set([
  * - `stage`: where it happened: `'options' 'key' 'dns' 'connect' 'listen' 'kex'
  *   'hostkey' 'auth' 'channel' 'session' …`
  * - `errno`: the system's number, when `code` is the system's
- * - `reason`: for `ERR_ALKNET_CHANNEL`, the number of RFC 4254 §5.1
+ * - `reason`: for `ERR_ALKNET_CHANNEL`, the number of RFC 4254 §5.1; at stage
+ *   `'proxy'`, the proxy's: a reply of RFC 1928 §6, or a status of HTTP
+ * - `hop`: at stage `'proxy'`, which of the proxies it is about, from 1
  * - `retryable`: whether the same call may succeed later, unchanged
  * - `advice`: what to do, for people
  */
 class AlknetError extends Error {
-  constructor (message, { code, stage, errno, reason, advice, option, cause } = {}) {
+  constructor (message, { code, stage, errno, reason, advice, option, hop, cause } = {}) {
     super(message, cause === undefined ? undefined : { cause })
     this.name = 'AlknetError'
     this.code = code
@@ -34,7 +40,8 @@ class AlknetError extends Error {
     if (errno !== undefined) this.errno = errno
     if (reason !== undefined) this.reason = reason
     if (option !== undefined) this.option = option
-    this.retryable = RETRYABLE.has(code)
+    if (hop !== undefined) this.hop = hop
+    this.retryable = RETRYABLE.has(code) || (code === 'ERR_ALKNET_PROXY' && PASSING.has(reason))
     Object.defineProperty(this, '_advice', { value: advice })
   }
 

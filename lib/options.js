@@ -13,6 +13,7 @@ const { canonicalHost, printable } = require('./addresses')
 const { formatPlace, parseForward, parseRemoteForward } = require('./forward-spec')
 const { parseListenRule, parseRule } = require('./rules')
 const { LEVELS, FORMATS } = require('./log')
+const { parseProxies } = require('./proxies')
 const {
   abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, oneOf, parsedBy, passphrase, pathOrBytes, pin, remoteBind, seconds, serverAddress, serverListen, several, socketPath, socksAuth, socksListen, text
 } = require('./option-checks')
@@ -94,6 +95,14 @@ function logOption (name, value) {
   return value
 }
 
+/** One URL, or several in their order, or 'env': => Proxies, or undefined for none. */
+function proxy (name, value) {
+  const list = Array.isArray(value) ? value : [value]
+  const parsed = parseProxies(list, process.env)
+  if (typeof parsed === 'string') throw optionError(name, parsed)
+  return parsed
+}
+
 function configFile (...parts) {
   return path.join(os.homedir(), ...parts)
 }
@@ -123,6 +132,7 @@ const COMMON = {
   keepalive: [seconds(0, DAY), 15],
   keepaliveMax: [integer(1, 1000), 3],
   connectTimeout: [seconds(1, DAY), 20],
+  proxy: [proxy],
   log: [logOption, null],
   signal: [abortSignal]
 }
@@ -177,18 +187,18 @@ const SERVER = {
 
 // In the specification, not built yet.
 const PLANNED_CLIENT = [
-  'peer', 'proxy', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay',
+  'peer', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay',
   'retry'
 ]
 const PLANNED_SERVER = [
   'listeners', 'tlsCert', 'tlsKey', 'acmeDomain', 'acmeDirectory',
-  'acmeContact', 'acmeCache', 'acmeChallenge', 'stealth', 'stealthUpstream', 'proxy', 'metrics'
+  'acmeContact', 'acmeCache', 'acmeChallenge', 'stealth', 'stealthUpstream', 'metrics'
 ]
 
 // What a server takes over while it runs. The rest waits for the next start.
 const RELOADABLE = [
   'authorizedKeys', 'certAuthority', 'revokedKeys', 'forwarding', 'maxConnectionsPerIp', 'maxAuthAttempts', 'maxUnauthenticated', 'loginGrace',
-  'penalties', 'penaltyExempt', 'maxSessions', 'maxLookups', 'maxChannels', 'maxRemoteForwards', 'connectTimeout', 'keepalive', 'keepaliveMax', 'authorize', 'authorizeTimeout'
+  'penalties', 'penaltyExempt', 'maxSessions', 'maxLookups', 'maxChannels', 'maxRemoteForwards', 'connectTimeout', 'proxy', 'keepalive', 'keepaliveMax', 'authorize', 'authorizeTimeout'
 ]
 
 // Flags that are parts of one option.
@@ -248,7 +258,8 @@ function isLoopback (address) {
 }
 
 // Whose key it has to be does not follow from a stream.
-function checkStream ({ server, hostKey, dangerouslyAcceptAnyHostKey }) {
+function checkStream ({ server, hostKey, proxy, dangerouslyAcceptAnyHostKey }) {
+  if (proxy !== undefined) throw optionError('proxy', 'makes no sense together with stream: the stream leads there already')
   if (server !== undefined || hostKey.length > 0 || dangerouslyAcceptAnyHostKey) return
   throw optionError('stream', 'needs to know whose host key is right: ' +
     'set hostKey (a pin), or server, the name to look for in known_hosts')

@@ -9,12 +9,13 @@
  *     -> one address: connect, accept and relay are one call of the addon
  *     -> several, or a Unix socket: dial, then accept and relay
  *     -> or refuse with the reason
+ *   or, where proxies connect: the policy, then the proxies (proxied.js)
  *
  * The far end may give up at any step (onclose of the channel).
  *
  * A way is whose wishes they are (connection.js on a server, remote-forward.js
- * on a client):
- *   policy request(target) lookups connectMs
+ * on a client); only a server's has proxies:
+ *   policy request(target) lookups connectMs proxies(host) proxyFailed(err)
  *   join(channel, stream) turnAway(channel, reason, text) channelGone()
  */
 
@@ -23,6 +24,7 @@ const { CONNECT_FAILED, PROHIBITED, SHORTAGE } = require('./channels')
 const { systemText } = require('./errors')
 const { canonicalHost } = require('./addresses')
 const { Dial } = require('./dial')
+const { ProxiedDial } = require('./proxied')
 const { channelOver } = require('./trace')
 
 /**
@@ -58,12 +60,24 @@ class Outbound {
     const { host, port, path } = this._target
     this._target = null // a relay may live long
     if (path !== undefined) return this._startPath(path)
-    findAddresses(this._way, canonicalHost(host), port, (refusal, addresses) => {
+    const name = canonicalHost(host)
+    const proxies = name === null ? [] : this._way.proxies(name)
+    if (proxies.length > 0) return this._startProxied(proxies, name, port)
+    findAddresses(this._way, name, port, (refusal, addresses) => {
       if (this._channel === null) return
       if (refusal !== null) return this._refuse(refusal.reason, refusal.text)
       if (addresses.length === 1) this._channel.connect(addresses[0], port, this._way.connectMs)
       else this._startDial(binding.connectTcp, addresses, port)
     })
+  }
+
+  _startProxied (proxies, host, port) {
+    this._dial = new ProxiedDial(this._way, proxies, { host, port }, (refusal, stream) => {
+      this._dial = null
+      if (refusal !== null) this._refuse(refusal.reason, refusal.text)
+      else this._dialed(null, stream)
+    })
+    this._dial.start()
   }
 
   _startPath (path) {

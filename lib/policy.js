@@ -10,6 +10,13 @@
  * decide() then judges each address that the name has; only an address that it
  * allowed may be connected to, and nobody looks the name up again.
  *
+ * Where a proxy connects, it also looks names up, and nobody here knows the
+ * address. decideUnresolved() then allows a name only where the rules would
+ * whatever the address: at a rule that denies addresses it stops and refuses,
+ * and one that allows addresses cannot help. The built-in deny judges what is
+ * an address; for names it would deny all, as any might have such an address:
+ * there it is the proxy's to judge, from where it stands.
+ *
  * The built-in deny stands before the rules. An allow rule lifts it for just
  * what it names; whether the target is then allowed, the rules still say.
  *
@@ -27,6 +34,7 @@ const os = require('os')
 const {
   SETS, addressBytes, cidrHas, cidrInside, overlaps, sameAddress, setHas, zoneOf
 } = require('./addresses')
+const { isLocalhost } = require('./proxies')
 const {
   concerns, hasPort, isPlainPath, matchesAddress, matchesName, matchesPath, parseListenRule
 } = require('./rules')
@@ -50,6 +58,7 @@ const TEXTS = {
   permitopen: 'this key may not open that target (permitopen)',
   permitlisten: 'this key may not listen there (permitlisten)',
   listen: 'the server does not permit to listen there (the operator can permit it with --permit-listen)',
+  unresolved: 'the server does not see the address of a name behind its proxy, and a rule denies addresses (the operator can allow the name with --allow, before that rule)',
   zone: 'a zone belongs to a link-local address',
   address: 'not an address'
 }
@@ -146,6 +155,14 @@ class Policy {
     return { addresses: allowed, verdicts, refusal: allowed.length > 0 || verdicts.length === 0 ? null : verdicts[0].text }
   }
 
+  /** The verdict on a host that a proxy is to look up, if it is a name. */
+  decideUnresolved (request) {
+    const { host } = request
+    const known = net.isIP(host) !== 0 ? [host] : isLocalhost(host) ? ['127.0.0.1', '::1'] : []
+    const { verdicts } = this.decide(request, known)
+    return verdicts.find((one) => !one.allow) ?? verdicts[0] ?? this._judgeName(request)
+  }
+
   /** A Unix socket on the server: no rule, no connection. */
   decidePath (request) {
     const { permissions, path } = request
@@ -214,6 +231,17 @@ class Policy {
     return this._builtin(request, forms) ??
       this._firstMatch(request, (rule) => hasPort(rule, request.port) && touches(rule, name, forms)) ??
       (this.byDefault === 'allow' ? allow('default') : deny('default', TEXTS.default))
+  }
+
+  _judgeName (request) {
+    const refusal = this._refusesKey(request)
+    if (refusal !== null) return refusal
+    for (const [i, rule] of this.rules.entries()) {
+      if (!hasPort(rule, request.port) || !concerns(rule, request)) continue
+      if (matchesName(rule, request.host)) return verdictOf(rule, i + 1)
+      if (rule.kind === 'address' && rule.action === 'deny') return deny('rule', TEXTS.unresolved, rule, i + 1)
+    }
+    return this.byDefault === 'allow' ? allow('default') : deny('default', TEXTS.default)
   }
 
   _builtin (request, forms) {

@@ -115,6 +115,7 @@ class RemoteForwards {
       relays,
       lookups: this._lookups,
       connectMs: session._options.connectTimeout * 1000,
+      proxies: () => [],
       join: (channel, stream) => {
         session._handle.accept(channel)
         relays.hold(channel, stream)

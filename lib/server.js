@@ -302,6 +302,9 @@ class Server extends EventEmitter {
     if (rules.length === 0 && byDefault === 'allow') {
       this._log.info('forwarding is allowed to every target but the built-in deny', {})
     }
+    if (this._options.proxy !== undefined) {
+      this._log.info('names go to the proxy as they are: where they lead is for its own rules to say', {})
+    }
   }
 
   // ---- for its connections

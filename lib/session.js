@@ -15,14 +15,14 @@ const { EventEmitter } = require('events')
 const binding = require('./binding')
 const { DIRECT_STREAMLOCAL, DIRECT_TCPIP } = require('./channels')
 const { AlknetError, canceled, fail } = require('./errors')
-const { formatHostPort } = require('./addresses')
+const { canonicalHost, formatHostPort } = require('./addresses')
 const { forwardSpec, listenPlace, openTarget, remoteForwardSpec, signalOption, socks5Options } = require('./options')
 const { createLogger, NO_LOG } = require('./log')
 const { clientAnswers } = require('./control-answers')
 const { openControl } = require('./control-socket')
 const { hostKeyOrder, loadCredentials } = require('./credentials')
 const { NO_NAME } = require('./host-key-refusals')
-const { dialHost } = require('./dial')
+const { dialThrough } = require('./dial-through')
 const { DuplexTransport } = require('./duplex')
 const { Keepalive, unackedMs } = require('./keepalive')
 const { nativeOptions } = require('./native-options')
@@ -523,9 +523,10 @@ class Session extends EventEmitter {
 
 /** An open stream of the addon to the server. */
 async function openTransport (session, options) {
-  const { server, connectTimeout, signal } = options
+  const { server, proxy, connectTimeout, signal } = options
   if (session._duplex === null) {
-    const stream = await dialHost(binding, { ...server, timeoutMs: connectTimeout * 1000, signal })
+    const proxies = proxy?.to(canonicalHost(server.host) ?? server.host)
+    const stream = await dialThrough(binding, { ...server, proxies, timeoutMs: connectTimeout * 1000, signal })
     stream.limitUnacked(unackedMs(options))
     return stream
   }

@@ -57,10 +57,10 @@ describe('alknet (command)', () => {
 
   it('knows every flag of the specification, and ignores none', async () => {
     const planned = {
-      connect: [['--peer', 'x'], ['--proxy', 'x'], ['--tls-server-name', 'x'], ['--tls-ca', 'x'], ['--insecure'],
+      connect: [['--peer', 'x'], ['--tls-server-name', 'x'], ['--tls-ca', 'x'], ['--insecure'],
         ['--iroh-relay', 'x'], ['--retry'], ['--transport', 'tls']],
       serve: [['--tls-cert', 'x'], ['--tls-key', 'x'], ['--acme-domain', 'x'], ['--acme-directory', 'x'],
-        ['--acme-contact', 'x'], ['--acme-cache', 'x'], ['--acme-challenge', 'x'], ['--stealth'], ['--stealth-upstream', 'x'], ['--proxy', 'x'],
+        ['--acme-contact', 'x'], ['--acme-cache', 'x'], ['--acme-challenge', 'x'], ['--stealth'], ['--stealth-upstream', 'x'],
         ['--metrics', 'x'], ['--transport', 'iroh']]
     }
     const all = Object.entries(planned).flatMap(([command, list]) => list.map((flags) => [command, flags]))
@@ -76,6 +76,10 @@ describe('alknet (command)', () => {
     await fails([...CONNECT, 'k', '--socks5', '0.0.0.0:1080'], 2, /^alknet: --socks5: /)
     await fails([...CONNECT, 'k', '--forward', 'x'], 2, /^alknet: --forward: /)
     await fails(['connect', '--identity', 'k'], 2, /^alknet: --server: /, { ALKNET_SERVER: 'a:b:c' })
+    await fails([...CONNECT, 'k', '--proxy', 'ftp://me:secret@x'], 2, /^alknet: --proxy: (?!.*secret)must be socks5:/)
+    await fails([...CONNECT, 'k'], 2, /^alknet: --proxy: (?!.*secret)needs the host/, { ALKNET_PROXY: 'http://me:x@x:secret' })
+    await fails([...CONNECT, 'k', '--proxy', 'env'], 2, /^alknet: --proxy: the variable HTTPS_PROXY must be/, { HTTPS_PROXY: 'https://x' })
+    await fails(['serve', '--key', 'k', '--proxy', 'env', '--proxy', 'http://x'], 2, /^alknet: --proxy: env stands alone/)
     await fails(['serve', '--key', 'k', '--listen', 'x:1'], 2, /^alknet: --listen: /)
     await fails(['keygen', '-t', 'dsa'], 2, /^alknet: --type: must be one of/)
   }).timeout(60_000)

@@ -21,6 +21,15 @@ describe('errors', () => {
     for (const name of ['HOSTKEY', 'AUTH', 'OPTION', 'KEY', 'CANCELED', 'KEX', 'PROTO']) assert(!fail(name, 's', 'm').retryable, name)
   })
 
+  it('say it of a proxy by its number', () => {
+    const by = (reason) => fail('PROXY', 'proxy', 'm', { reason, hop: 1 })
+    for (const reason of [undefined, 1, 500, 502, 503, 504, 408, 429]) assert(by(reason).retryable, reason)
+    for (const reason of [2, 7, 8, 200, 301, 400, 403, 501]) assert(!by(reason).retryable, reason)
+    assert(!fail('PROXYAUTH', 'proxy', 'm').retryable)
+    assert.strictEqual(by(2).hop, 1)
+    assert(!('hop' in fail('LOST', 's', 'm')))
+  })
+
   it('name the option', () => {
     const err = optionError('user', 'must be text')
     assert.deepStrictEqual([err.message, err.option, err.code, err.advice], ['user: must be text', 'user', 'ERR_ALKNET_OPTION', ''])

@@ -78,13 +78,27 @@ describe('options', () => {
   })
 
   it('are never ignored when they are not built yet', () => {
-    for (const name of ['peer', 'proxy', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay', 'retry']) {
+    for (const name of ['peer', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay', 'retry']) {
       refuses(() => clientOptions({ ...CLIENT, [name]: 'x' }), name, /not available yet/)
     }
-    for (const name of ['tlsCert', 'acmeDomain', 'stealth', 'proxy', 'metrics', 'listeners']) {
+    for (const name of ['tlsCert', 'acmeDomain', 'stealth', 'metrics', 'listeners']) {
       refuses(() => serverOptions({ ...SERVER, [name]: false }), name, /not available yet/)
     }
     refuses(() => clientOptions({ ...CLIENT, transport: 'tls' }), 'transport', /not available yet/)
+  })
+
+  it('take proxies: one, several, or those of the environment', () => {
+    const chain = (value) => clientOptions({ ...CLIENT, proxy: value }).proxy?.chain.map(({ kind, host, port }) => `${kind} ${host} ${port}`)
+    assert.deepStrictEqual(chain('socks5://a'), ['socks5 a 1080'])
+    assert.deepStrictEqual(chain(['http://a:1', 'socks5h://[::1]:2']), ['http a 1', 'socks5 ::1 2'])
+    assert.strictEqual(chain([]), undefined)
+    assert.strictEqual(serverOptions({ ...SERVER, proxy: 'http://a' }).proxy.chain.length, 1)
+    for (const wrong of ['', 5, null, 'a:1', ['env', 'http://a'], ['http://a', 5], Array(9).fill('http://a')]) {
+      refuses(() => clientOptions({ ...CLIENT, proxy: wrong }), 'proxy', /./)
+      refuses(() => serverOptions({ ...SERVER, proxy: wrong }), 'proxy', /./)
+    }
+    const stream = new (require('stream').Duplex)({ read () {}, write (chunk, encoding, callback) { callback() } })
+    refuses(() => clientOptions({ identity: 'a', stream, server: 'a', proxy: 'http://a' }), 'proxy', /makes no sense together with stream/)
   })
 
   it('know both engines', () => {

@@ -194,3 +194,60 @@ describe('policy: listening for a client', () => {
     assert.deepStrictEqual(path(['*:*'], '/run/user/a'), [])
   })
 })
+
+describe('policy: names that a proxy looks up', () => {
+  const verdict = (rules, host, more, port = 80) => policyOf(rules, more).decideUnresolved(request({ host, port }))
+  const what = (...args) => { const { allow, by, number } = verdict(...args); return [allow, by, number] }
+
+  it('allows what every address would be allowed', () => {
+    assert.deepStrictEqual(what([], 'x.example'), [true, 'default', 0])
+    assert.deepStrictEqual(what(['allow *.example:80', 'deny private'], 'x.example'), [true, 'rule', 1])
+    assert.deepStrictEqual(what(['allow *:80', 'deny loopback'], 'x.example'), [true, 'rule', 1])
+    assert.deepStrictEqual(what(['deny private:81', 'deny loopback:* others'], 'x.example'), [true, 'default', 0])
+  })
+
+  it('refuses where a rule about addresses might', () => {
+    assert.deepStrictEqual(what(['allow y.example:80', 'deny private'], 'x.example'), [false, 'rule', 2])
+    assert.match(verdict(['deny 10.0.0.0/8:*'], 'x.example').text, /does not see the address .*--allow/)
+    assert.deepStrictEqual(what(['allow private', 'deny *:*'], 'x.example'), [false, 'rule', 2])
+    assert.deepStrictEqual(what(['allow private'], 'x.example', { byDefault: 'deny' }), [false, 'default', 0])
+    assert.deepStrictEqual(what(['deny x.example:*'], 'x.example'), [false, 'rule', 1])
+    const permissions = { ...FREE, permitOpen: [{ host: 'y.example', port: 80 }] }
+    assert.strictEqual(policyOf([]).decideUnresolved(request({ permissions })).by, 'key')
+  })
+
+  it('judges addresses as always', () => {
+    for (const host of ['169.254.169.254', 'fe80::1', '0.0.0.0', '::ffff:169.254.169.254']) assert.strictEqual(verdict([], host).by, 'built-in', host)
+    assert.deepStrictEqual(what(['deny private'], '10.0.0.1'), [false, 'rule', 1])
+    assert.deepStrictEqual(what(['deny private'], '8.8.8.8'), [true, 'default', 0])
+    assert.deepStrictEqual(what(['allow 169.254.169.254:80'], '169.254.169.254'), [true, 'rule', 1])
+  })
+
+  it('knows where localhost leads', () => {
+    const own = { own: () => [{ address: '127.0.0.1', port: 80 }] }
+    for (const host of ['localhost', 'LocalHost.', 'a.localhost']) {
+      assert.deepStrictEqual(what(['deny loopback'], host), [false, 'rule', 1])
+      assert.deepStrictEqual(what(['deny private'], host), [true, 'default', 0])
+      assert.strictEqual(verdict([], host, own).by, 'built-in')
+      assert.strictEqual(what(['allow 127.0.0.1:80', 'deny *:*'], host)[0], false) // not ::1
+    }
+  })
+
+  // All lists of up to three rules out of these: a name that is allowed is so
+  // whatever its address.
+  it('never allows a name that one address would not be allowed', () => {
+    const all = ['deny private', 'allow private', 'deny 8.8.8.8:80', 'allow x.example:*', 'deny *.example:80', 'allow *:80', 'deny *:*', 'deny private:80 dev', 'allow loopback:*']
+    const addresses = ['10.0.0.1', '127.0.0.1', '8.8.8.8', '2001:db8::1', 'fd00::1', '64:ff9b::a00:1']
+    const lists = all.flatMap((a) => all.flatMap((b) => all.map((c) => [a, b, c])))
+    let allowed = 0
+    for (const rules of lists) {
+      for (const byDefault of ['allow', 'deny']) {
+        const policy = policyOf(rules, { byDefault })
+        if (!policy.decideUnresolved(request()).allow) continue
+        allowed++
+        assert.deepStrictEqual(policy.decide(request(), addresses).addresses, addresses, `${rules}; ${byDefault}`)
+      }
+    }
+    assert(allowed > 100)
+  })
+})

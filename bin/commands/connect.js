@@ -10,7 +10,7 @@ const { openLog, withLogFile } = require('./log-file')
 const { notifier } = require('./service')
 
 const PLANNED = [
-  '--peer <id>', '--proxy <url>', '--tls-server-name <name>', '--tls-ca <path>',
+  '--peer <id>', '--tls-server-name <name>', '--tls-ca <path>',
   '--insecure', '--iroh-relay <url>', '--retry'
 ]
 
@@ -81,6 +81,7 @@ module.exports = (alknet) => {
     .addOption(new Option('--socks5-open', 'let the proxy listen where others can reach it, without --socks5-auth'))
     .addOption(repeatable('-L, --forward <spec>', '[bind:]port:host:hostport, or a path of a Unix socket on either side (repeatable; IPv6 in brackets; port 0: any)'))
     .addOption(repeatable('-R, --remote-forward <spec>', 'the same with the sides exchanged: the server listens; [bind:]port alone: a SOCKS5 proxy there that leaves here (repeatable)'))
+    .addOption(repeatable('--proxy <url>', 'reach the server through socks5://[user:pass@]host[:port] or http://[user:pass@]host[:port] (repeatable: one through the other, the nearest first; env: as HTTPS_PROXY, ALL_PROXY and NO_PROXY say)', 'ALKNET_PROXY'))
     .addOption(number('--connect-timeout <seconds>', 'time to reach the server, or the target of a remote forward (default: 20)'))
     .addOption(number('--handshake-timeout <seconds>', 'time for key exchange and login (default: 30)'))
     .addOption(number('--open-timeout <seconds>', 'time for the server to reach a target (default: 30)'))

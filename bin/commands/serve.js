@@ -13,7 +13,7 @@ const { notifier, withSockets } = require('./service')
 const PLANNED = [
   '--tls-cert <path>', '--tls-key <path>',
   '--acme-domain <name>', '--acme-directory <url>', '--acme-contact <address>', '--acme-cache <path>',
-  '--acme-challenge <kind>', '--stealth', '--stealth-upstream <url>', '--proxy <url>',
+  '--acme-challenge <kind>', '--stealth', '--stealth-upstream <url>',
   '--metrics <address>'
 ]
 
@@ -123,6 +123,7 @@ module.exports = (alknet) => {
     .addOption(repeatable('--penalty-exempt <network>', 'address or network that gets no penalties (repeatable; default: none)'))
     .addOption(number('--max-lookups <n>', 'names a session may have looked up at once (default: 64)'))
     .addOption(number('--max-remote-forwards <n>', 'places that a session may have the server listen on (default: 64)'))
+    .addOption(repeatable('--proxy <url>', 'reach all targets through socks5://[user:pass@]host[:port] or http://[user:pass@]host[:port], which get the names (repeatable: one through the other, the nearest first; env: as HTTPS_PROXY, ALL_PROXY and NO_PROXY say)'))
     .addOption(number('--connect-timeout <seconds>', 'time to reach a target (default: 20)'))
     .addOption(repeatable('--permit-listen <rule>', 'address:port [principals] [transports] that clients may listen on here, or none (repeatable; default: loopback:1024-65535)'))
     .addOption(new Option('--check', 'say what is wrong, or print what would be in effect, and exit'))

@@ -202,7 +202,7 @@ function describeError (err) {
   return advice ? `${err.message}\n${advice}` : err.message
 }
 
-const EXIT_BY_STAGE = { options: 2, key: 2, auth: 3, hostkey: 4, dns: 5, connect: 5 }
+const EXIT_BY_STAGE = { options: 2, key: 2, auth: 3, hostkey: 4, dns: 5, connect: 5, proxy: 5 }
 
 /** Spec §3. */
 function exitCodeOf (err) {
