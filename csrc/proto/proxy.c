@@ -180,11 +180,12 @@ static size_t take_socks(alk_proxy_t *h, const uint8_t *p, size_t n)
 static void refused_login(alk_proxy_t *h)
 {
   char why[224];
-  snprintf(why, sizeof why, "407 %s (%s%s%s)", h->head.reason,
+  int status = h->head.status;
+  snprintf(why, sizeof why, "%d %s (%s%s%s)", status, h->head.reason,
            h->has_login ? "it does not take this user and password"
                         : "it wants a user and a password",
            h->head.schemes[0] == '\0' ? "" : "; it offers ", h->head.schemes);
-  fail(h, ALK_E_PROXYAUTH, 0, 407, why);
+  fail(h, ALK_E_PROXYAUTH, 0, status, why);
 }
 
 static void take_status_code(alk_proxy_t *h)
@@ -193,7 +194,7 @@ static void take_status_code(alk_proxy_t *h)
   int status = h->head.status;
   if (status < 300) {
     h->state = OPEN;
-  } else if (status == 407) {
+  } else if (status == 407 || status == 401) { /* tinyproxy's: wrong password */
     refused_login(h);
   } else {
     snprintf(why, sizeof why, "it refused: %d %s", status, h->head.reason);

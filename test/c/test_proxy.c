@@ -291,11 +291,15 @@ static void http_login_refused(void **state)
   assert_non_null(strstr(t.err.msg, "offers Negotiate, NTLM)"));
   finish_failed(&t, ALK_E_PROXYAUTH, 407);
 
-  ask_http(&t, *state, "Basic dXNlcjpzZWNyZXQ=");
-  SAY(&t, "HTTP/1.1 407 no\r\n\r\n");
-  assert_non_null(strstr(t.err.msg, "does not take this user and password)"));
-  assert_null(strstr(t.err.msg, "dXNlc"));
-  finish_failed(&t, ALK_E_PROXYAUTH, 407);
+  for (int status = 401; status <= 407; status += 6) {
+    char no[32];
+    snprintf(no, sizeof no, "HTTP/1.1 %d no\r\n\r\n", status);
+    ask_http(&t, *state, "Basic dXNlcjpzZWNyZXQ=");
+    say(&t, no, strlen(no));
+    assert_non_null(strstr(t.err.msg, "does not take this user and password)"));
+    assert_null(strstr(t.err.msg, "dXNlc"));
+    finish_failed(&t, ALK_E_PROXYAUTH, status);
+  }
 }
 
 static void http_nonsense(void **state)
