@@ -166,19 +166,21 @@ class Listening {
   _hold (held) {
     this._held.add(held)
     this._places.add(held)
-    this._tell('remote forward opened', held)
+    this._tell(true, held)
   }
 
   _drop (held) {
     held.close()
     this._held.delete(held)
     this._places.delete(held)
-    this._tell('remote forward closed', held)
+    this._tell(false, held)
   }
 
-  _tell (event, held) {
+  _tell (isOpen, held) {
     const { log, remote } = this._connection
-    for (const { address, port, path } of held.places) log.info(event, { ...remote, address, port, path })
+    for (const { address, port, path } of held.places) {
+      log.info(isOpen ? 'remote forward opened' : 'remote forward closed', { ...remote, address, port, path })
+    }
   }
 
   _unlisten ({ host, port, path }) {

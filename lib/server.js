@@ -30,10 +30,20 @@ const { Policy } = require('./policy')
 const { ServerSession } = require('./server-session')
 const { adopt, listen, rarely } = require('./listener')
 
-/** An IPv4 client of a dual-stack listener is logged as IPv4: one form each. */
+// What the log says of each kind of reload.
+const RELOADED = { all: 'reloaded', forwarding: 'forwarding reloaded', auth: 'authorized_keys reloaded' }
+const NOT_RELOADED = { all: 'not reloaded', forwarding: 'forwarding not reloaded', auth: 'authorized_keys not reloaded' }
+
+/**
+ * One form of each address, for the log, the limits and whoever reads both: an
+ * IPv4 client of a dual-stack listener has its IPv4 address, IPv6 is as short as
+ * it can be, and a zone, which says nothing about who it is, is left out.
+ */
 function plainAddress (address) {
-  const tail = address.startsWith('::ffff:') ? address.slice(7) : ''
-  return net.isIPv4(tail) ? tail : address
+  if (!net.isIPv6(address)) return address
+  const shortest = new net.SocketAddress({ address: address.replace(/%.*$/s, ''), family: 'ipv6' }).address
+  const tail = shortest.startsWith('::ffff:') ? shortest.slice(7) : ''
+  return net.isIPv4(tail) ? tail : shortest
 }
 
 /**
@@ -144,7 +154,7 @@ class Server extends EventEmitter {
    *   out is the default again
    */
   reloadAll (changes = {}) {
-    return this._inTurn('', () => this._reload(changes))
+    return this._inTurn('all', () => this._reload(changes))
   }
 
   /**
@@ -152,7 +162,7 @@ class Server extends EventEmitter {
    * @param {object} forwarding as in serve(): what it leaves out is the default
    */
   reloadForwarding (forwarding) {
-    return this._inTurn('forwarding ', () => {
+    return this._inTurn('forwarding', () => {
       if (forwarding === undefined) throw optionError('forwarding', 'is required')
       const raw = { ...this._raw, forwarding }
       this._options = { ...this._options, forwarding: serverOptions(raw).forwarding }
@@ -166,20 +176,20 @@ class Server extends EventEmitter {
    * state stays.
    */
   reloadAuth () {
-    return this._inTurn('authorized_keys ', () => this._loadAuth())
+    return this._inTurn('auth', () => this._loadAuth())
   }
 
-  // One after another: what was read first is not taken over last.
+  // One after another: what was read first is not taken over last. what: of RELOADED.
   _inTurn (what, reload) {
     const done = this._reloading.then(async () => {
       try {
         if (this._isClosing) throw fail('CLOSED', 'session', 'the server is closed')
         await reload()
       } catch (err) {
-        this._log.error(`${what}not reloaded`, { error: err.code, problem: err.message })
+        this._log.error(NOT_RELOADED[what], { error: err.code, problem: err.message })
         throw err
       }
-      this._log.info(`${what}reloaded`, {})
+      this._log.info(RELOADED[what], {})
     })
     this._reloading = done.catch(() => {})
     return done

@@ -6,6 +6,8 @@ const fs = require('fs')
 const os = require('os')
 const path = require('path')
 const { errorTable } = require('../lib/errors')
+const { logCalls } = require('./helpers/log-calls')
+const { logSchema } = require('./helpers/log-lines')
 const alknet = require('..')
 
 const root = path.join(__dirname, '..')
@@ -55,4 +57,33 @@ describe('docs', () => {
       fs.rmSync(dir, { recursive: true })
     }
   }).timeout(20_000)
+})
+
+describe('docs/logs.md', () => {
+  const id = ({ level, event }) => `${level} ${event}`
+  const sorted = (list) => [...new Set(list)].sort()
+  const { lines, types } = logSchema()
+  const calls = logCalls()
+
+  it('has each line that lib/ logs, and no other', () => {
+    assert(calls.length > 20)
+    for (const call of calls) {
+      assert(lines.some((one) => id(one) === id(call)), `${call.where}: docs/logs.md has no line ${call.level} "${call.event}"`)
+    }
+    for (const one of lines) assert(calls.some((call) => id(call) === id(one)), `docs/logs.md: nobody logs ${one.level} "${one.event}"`)
+    assert.deepStrictEqual(lines.map(id).sort(), sorted(lines.map(id)), 'each once')
+  })
+
+  it('has the keys of each line, and no other', () => {
+    for (const { level, event, keys } of lines) {
+      const own = calls.filter((call) => id(call) === id({ level, event }))
+      for (const call of own) for (const key of call.keys) assert(keys.includes(key), `${call.where}: docs/logs.md has no key ${key} for "${event}"`)
+      for (const key of keys) assert(own.some((call) => call.keys.includes(key)), `docs/logs.md: no "${event}" has the key ${key}`)
+    }
+  })
+
+  it('has the type of each key, and no other', () => {
+    assert.deepStrictEqual(sorted(types.keys()), sorted(lines.flatMap((one) => one.keys)))
+    for (const type of types.values()) assert(['text', 'number'].includes(type))
+  })
 })

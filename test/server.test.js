@@ -3,6 +3,7 @@
 const assert = require('assert')
 const dns = require('dns')
 const { fakeBinding, fakeStream, loadWith } = require('./helpers/fake-binding')
+const { checkLines } = require('./helpers/log-lines')
 const { nativeError } = require('../lib/errors')
 const { rarely } = require('../lib/listener')
 
@@ -42,6 +43,7 @@ async function startServer (options = {}) {
     for (const session of binding.made.session) session.emit('onclose', null)
     for (const listener of binding.made.listener) listener.emit('onclose')
     await closing
+    checkLines(lines)
   }
   return { server, binding, lines, connect, login, close }
 }
