@@ -731,6 +731,23 @@ export function checkServe (options: ServeOptions, what?: { hostKeys?: boolean }
 /** Checks all that `openSession()` would, and reads the keys, but connects to nobody. */
 export function checkConnect (options: SessionOptions): Promise<{ config: string }>
 
+export interface Finding {
+  /** `'clock'`, `'identity'`, `'known hosts'`, `'listen'`, `'name'`, `'connection'`, `'login'`, … */
+  check: string
+  /** `'skip'`: not looked at, and `text` says why. */
+  status: 'ok' | 'warn' | 'fail' | 'skip'
+  text: string
+  /** What to do, or `''`. */
+  advice: string
+}
+
+/**
+ * Looks for what would keep a client or a server from working. Rejects only
+ * when an option is wrong, or `signal` was aborted.
+ */
+export function diagnose (options: SessionOptions, about?: { command?: 'connect', onFinding?: (finding: Finding) => void }): Promise<{ ok: boolean, findings: Finding[] }>
+export function diagnose (options: ServeOptions, about: { command: 'serve', onFinding?: (finding: Finding) => void }): Promise<{ ok: boolean, findings: Finding[] }>
+
 export interface Verdict {
   /** null when it holds for every address, and for paths. */
   address: string | null

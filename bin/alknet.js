@@ -46,7 +46,7 @@ function program () {
     process.stdout.write(`${versionText()}\n`)
     throw new CommanderError(0, 'commander.version', '')
   })
-  for (const name of ['serve', 'connect', 'status', 'forward', 'keygen', 'policy']) require(`./commands/${name}`)(alknet)
+  for (const name of ['serve', 'connect', 'status', 'forward', 'keygen', 'policy', 'doctor']) require(`./commands/${name}`)(alknet)
   return alknet
 }
 

@@ -12,6 +12,7 @@ const { authorizeByScopes } = require('./events/permissions')
 const { createEventTarget } = require('./events/target')
 const { askControl, findControls } = require('./control-ask')
 const { clientOptions, connectOptions } = require('./options')
+const { diagnose } = require('./doctor')
 const { fingerprint, generateKey, parsePublicKey } = require('./keys')
 const { parseAuthorizedKeys } = require('./authorized-keys')
 const { createNotifier, inheritedListeners } = require('./service')
@@ -69,6 +70,7 @@ module.exports = {
   createEventHub,
   createEventTarget,
   createNotifier,
+  diagnose,
   findControls,
   fingerprint,
   generateKey,

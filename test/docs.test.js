@@ -35,7 +35,7 @@ describe('docs', () => {
   })
 
   it('cli.md has every flag of the help', async () => {
-    for (const command of ['serve', 'connect', 'keygen', 'policy test', 'status', 'forward list', 'forward add', 'forward cancel']) {
+    for (const command of ['serve', 'connect', 'keygen', 'policy test', 'status', 'forward list', 'forward add', 'forward cancel', 'doctor connect', 'doctor serve']) {
       const help = await new Promise((resolve, reject) => execFile(process.execPath, [path.join(root, 'bin/alknet.js'), ...command.split(' '), '--help'],
         (err, stdout) => err ? reject(err) : resolve(stdout)))
       const flags = [...help.split('Examples:')[0].matchAll(/^ {2}(?:-\w, )?(--[a-z0-9-]+)/gm)].map(([, flag]) => flag)

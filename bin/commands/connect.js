@@ -28,7 +28,7 @@ once. When the session is lost, the program says so and exits with 1.
 The passphrase of an encrypted key comes from ALKNET_PASSPHRASE or a prompt.`
 
 async function run (flags, command) {
-  const given = await gather(command, { kind: 'connect', planned: PLANNED })
+  const given = await collect(command)
   const { explain, isQuiet } = given
   const { checkConnect, openSession } = require('../..')
   if (command.opts().check) {
@@ -66,9 +66,9 @@ function lost (cause) {
   return Object.assign(new Error(`the session was lost: ${cause.message}`), { code: cause.code, stage: 'session' })
 }
 
-module.exports = (alknet) => {
-  const command = alknet.command('connect')
-    .description('connect to a server and offer a SOCKS5 proxy and forwards')
+/** The flags that say what to connect to, and how. */
+function addFlags (command) {
+  command
     .addOption(value('--server <host[:port]>', 'the server (required; default port: 22)', 'ALKNET_SERVER'))
     .addOption(repeatable('--identity <path>', 'private key (repeatable; required)', 'ALKNET_IDENTITY'))
     .addOption(repeatable('--certificate <path>', 'certificate for one of the identities, besides a PATH-cert.pub beside it (repeatable)'))
@@ -87,9 +87,20 @@ module.exports = (alknet) => {
     .addOption(number('--open-timeout <seconds>', 'time for the server to reach a target (default: 30)'))
     .addOption(number('--max-lookups <n>', 'names that remote forwards may have looked up at once (default: 64)'))
     .addOption(value('--profile <name>', 'the part [profiles.NAME] of the --config file, over its [client]'))
-    .addOption(new Option('--check', 'say what is wrong, or print what would be in effect, and exit'))
-    .addHelpText('after', EPILOGUE)
-    .action(run)
   addCommon(command)
   addPlanned(command, PLANNED)
 }
+
+/** The options that these flags, the variables and the file say. */
+const collect = (command) => gather(command, { kind: 'connect', planned: PLANNED })
+
+module.exports = (alknet) => {
+  const command = alknet.command('connect')
+    .description('connect to a server and offer a SOCKS5 proxy and forwards')
+    .addHelpText('after', EPILOGUE)
+    .action(run)
+  addFlags(command)
+  command.addOption(new Option('--check', 'say what is wrong, or print what would be in effect, and exit'))
+}
+
+Object.assign(module.exports, { addFlags, collect })

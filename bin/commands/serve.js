@@ -103,11 +103,10 @@ async function run (fromFlags, command) {
   }
 }
 
-module.exports = (alknet) => {
+/** The flags of a server. Gives a function for the options that they, the variables and the file say. */
+function addFlags (command) {
   const flagRules = []
-  const collect = () => gather(command, { kind: 'serve', planned: PLANNED, renamed: RENAMED, flagRules })
-  const command = alknet.command('serve')
-    .description('run the server that clients connect to')
+  command
     .addOption(repeatable('--key <path>', 'private host key (repeatable; required)'))
     .addOption(repeatable('--host-certificate <path>', 'certificate for one of the host keys, besides a PATH-cert.pub beside it (repeatable)'))
     .addOption(repeatable('--authorized-keys <path>', 'who may log in (repeatable; default: nobody)'))
@@ -126,10 +125,20 @@ module.exports = (alknet) => {
     .addOption(repeatable('--proxy <url>', 'reach all targets through socks5://[user:pass@]host[:port] or http://[user:pass@]host[:port], which get the names (repeatable: one through the other, the nearest first; env: as HTTPS_PROXY, ALL_PROXY and NO_PROXY say)'))
     .addOption(number('--connect-timeout <seconds>', 'time to reach a target (default: 20)'))
     .addOption(repeatable('--permit-listen <rule>', 'address:port [principals] [transports] that clients may listen on here, or none (repeatable; default: loopback:1024-65535)'))
-    .addOption(new Option('--check', 'say what is wrong, or print what would be in effect, and exit'))
-    .addHelpText('after', EPILOGUE)
-    .action(() => run(collect, command))
   rules(command, flagRules)
   addCommon(command)
   addPlanned(command, PLANNED)
+  return () => gather(command, { kind: 'serve', planned: PLANNED, renamed: RENAMED, flagRules })
 }
+
+module.exports = (alknet) => {
+  const command = alknet.command('serve')
+    .description('run the server that clients connect to')
+    .addHelpText('after', EPILOGUE)
+  const collect = addFlags(command)
+  command
+    .addOption(new Option('--check', 'say what is wrong, or print what would be in effect, and exit'))
+    .action(() => run(collect, command))
+}
+
+Object.assign(module.exports, { addFlags })

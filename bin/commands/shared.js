@@ -90,7 +90,7 @@ function libraryOptions (command, planned, renamed = {}) {
 
 // Flags that say where options come from, or that become a part of one.
 const NOT_OPTIONS = new Set([
-  'config', 'profile', 'check', 'allow', 'deny', 'default', 'permitListen', 'logLevel', 'logFormat', 'logFile', 'logTime', 'quiet'
+  'config', 'profile', 'check', 'json', 'allow', 'deny', 'default', 'permitListen', 'logLevel', 'logFormat', 'logFile', 'logTime', 'quiet'
 ])
 
 /**

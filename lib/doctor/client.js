@@ -1,0 +1,69 @@
+'use strict'
+
+/** What is looked at before a client connects: a table, in this order. */
+
+const { formatHostPort } = require('../addresses')
+const binding = require('../binding')
+const { checkKnownHosts } = require('./hosts')
+const { checkClock, checkKeys } = require('./keys')
+const { checkPlaces } = require('./ports')
+const { Visit, checkName } = require('./reach')
+
+/** The servers that are tried; of a stream nobody knows any. */
+const serversOf = ({ server }) => server === undefined ? [] : [server].flat()
+
+// Whoever stands between, or wraps it, makes the way to the server another one:
+// then the login goes it, and says where it ends.
+function isDirect ({ transport, proxy, stream }) {
+  return transport === 'tcp' && stream === undefined && [proxy ?? []].flat().length === 0
+}
+
+function placesOf ({ socks5, forward }) {
+  const places = forward.map(({ here, text }) => [`forward ${text}`, here.path === undefined ? { address: here.host, port: here.port } : here])
+  return socks5 === null ? places : [['SOCKS5 proxy', socks5], ...places]
+}
+
+function keysOf ({ identity, certificate, user }, passphrase) {
+  return checkKeys(identity, {
+    option: 'identity', certificateOption: 'certificate', certificates: certificate, kind: 'user', principal: user, passphrase
+  })
+}
+
+const each = async (list, check) => (await Promise.all(list.map(check))).flat()
+
+/** A visit to each of the servers by itself; of a stream there is one. */
+function visitsOf (context) {
+  const { options, raw, passphrase, openSession } = context
+  const tools = { openSession, passphrase, user: options.user }
+  const servers = serversOf(options)
+  context.visits ??= servers.length < 2
+    ? [new Visit(raw, servers[0] ?? null, options, tools)]
+    : servers.map((server) => new Visit({ ...raw, server: formatHostPort(server.host, server.port) }, server, options, tools))
+  return context.visits
+}
+
+/**
+ * Rows: name; run(context) gives one finding or several, or throws one; needs:
+ * what must not have failed; applies(options): whether there is anything to
+ * look at. context: { options, raw, passphrase, openSession, lookup, statusOf }.
+ */
+const CLIENT = [
+  { name: 'clock', run: () => checkClock() },
+  { name: 'identity', run: ({ options, passphrase }) => keysOf(options, passphrase) },
+  {
+    name: 'known hosts',
+    applies: ({ dangerouslyAcceptAnyHostKey }) => !dangerouslyAcceptAnyHostKey,
+    run: ({ options }) => checkKnownHosts(options, serversOf(options), (options.sshEngine ?? binding.engines[0]) !== 'libssh')
+  },
+  { name: 'listen', applies: (options) => placesOf(options).length > 0, run: ({ options }) => checkPlaces(placesOf(options)) },
+  { name: 'name', applies: isDirect, run: ({ options, lookup }) => each(serversOf(options), (server) => checkName(server, options, lookup)) },
+  {
+    name: 'connection',
+    needs: ['name'],
+    applies: isDirect,
+    run: (context) => each(visitsOf(context), (visit) => visit.connection(context.statusOf('identity') !== 'fail'))
+  },
+  { name: 'login', needs: ['identity', 'connection'], run: (context) => each(visitsOf(context), (visit) => visit.login()) }
+]
+
+module.exports = { CLIENT }

@@ -1,0 +1,61 @@
+'use strict'
+
+/** What is looked at before a server starts: a table, as the client's. */
+
+const fs = require('fs/promises')
+const { loadAuthorizer } = require('../authorizer')
+const { checkClock, checkKeys, checkWritable } = require('./keys')
+const { checkPlaces } = require('./ports')
+const { ok, skip, warn } = require('./findings')
+
+// Each connection through the server needs a descriptor, and its session one.
+const FEW_FILES = 4096
+const MAX_PROBLEMS = 20 // lines that are named
+
+function count (n, one, many = `${one}s`) {
+  return `${n} ${n === 1 ? one : many}`
+}
+
+async function checkAuthorized (options) {
+  const { authorizer, problems } = await loadAuthorizer(options)
+  const findings = await checkWritable([...options.authorizedKeys, ...options.certAuthority, ...options.revokedKeys])
+  for (const { source, line, message } of problems.slice(0, MAX_PROBLEMS)) {
+    findings.push(warn(`${source}:${line}: ${message}`, 'correct the line: it grants nothing'))
+  }
+  if (problems.length > MAX_PROBLEMS) findings.push(warn(`and ${problems.length - MAX_PROBLEMS} more lines that grant nothing`))
+  findings.push(authorizer.isEmpty
+    ? warn('nobody can log in: there is no usable key and no CA', 'give --authorized-keys or --cert-authority a file with one')
+    : ok(`${count(authorizer.keys().length, 'key')} and ${count(authorizer.authorities().length, 'CA')} may log in`))
+  return findings
+}
+
+function checkPolicy ({ forwarding }) {
+  const { default: byDefault, rules } = forwarding
+  if (rules.length === 0 && byDefault === 'allow') return ok('every target is allowed but the built-in deny (no rule is given)')
+  return ok(`${count(rules.length, 'rule')}, then ${byDefault}`)
+}
+
+async function checkFiles () {
+  const text = await fs.readFile('/proc/self/limits', 'utf8').catch(() => '')
+  const [, soft] = /^Max open files +(\d+|unlimited)/m.exec(text) ?? []
+  if (soft === undefined) return skip('this system does not tell the limit')
+  if (soft === 'unlimited' || Number(soft) >= FEW_FILES) return ok(`${soft} may be open`)
+  return warn(`${soft} may be open: enough for about ${Math.floor(Number(soft) / 2)} connections`, 'raise it: ulimit -n, or LimitNOFILE= of systemd')
+}
+
+function keysOf ({ hostKey, hostCertificate }, passphrase) {
+  return checkKeys(hostKey, {
+    option: 'hostKey', certificateOption: 'hostCertificate', certificates: hostCertificate, kind: 'host', principal: null, passphrase
+  })
+}
+
+const SERVER = [
+  { name: 'clock', run: () => checkClock() },
+  { name: 'host key', run: ({ options, passphrase }) => keysOf(options, passphrase) },
+  { name: 'authorized keys', run: ({ options }) => checkAuthorized(options) },
+  { name: 'policy', run: ({ options }) => checkPolicy(options) },
+  { name: 'listen', applies: ({ listen }) => listen.length > 0, run: ({ options }) => checkPlaces(options.listen.map((place) => ['server', place])) },
+  { name: 'files', run: checkFiles }
+]
+
+module.exports = { SERVER }
