@@ -351,15 +351,16 @@ describe('certificates: a server that runs', function () {
   async function started (options) {
     lines = []
     infos = []
-    server = await serve({
+    const mine = await serve({
       hostKey: hostKey.private,
       certAuthority: Buffer.from(ca.public),
       listen: '127.0.0.1:0',
       log: { write: (line) => lines.push(line) },
       ...options
     })
+    server = mine
     server.on('auth', (info) => infos.push(info))
-    scope.defer(() => server.close())
+    scope.defer(() => mine.close())
   }
 
   /** A session by the certificate, or why there is none. */
