@@ -133,6 +133,15 @@ describe('policy: reserved destinations', () => {
     assert(!decide([], 'alknet-control', { permissions: { ...FREE, permitOpen: [{ host: 'db', port: 1 }] } }))
   })
 
+  it('is asked as a server with a proxy would', async () => {
+    const { testPolicy } = require('..')
+    const lookup = () => assert.fail('it was looked up')
+    const ask = (rules, target) => testPolicy({ proxy: 'socks5://proxy.example', forwarding: { rules } }, { target, id: 'x', lookup })
+    assert.deepStrictEqual((await ask([], 'db.example:80')).verdicts.map(({ address, allow, by }) => [address, allow, by]), [[null, true, 'default']])
+    assert.match((await ask(['deny private'], 'db.example:80')).verdicts[0].text, /does not see the address/)
+    assert(!(await ask([], '169.254.169.254:80')).allow)
+  })
+
   it('answers no question about another form of a reserved name, and looks none up', async () => {
     const { testPolicy } = require('..')
     const lookup = () => assert.fail('it was looked up')

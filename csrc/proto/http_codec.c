@@ -65,6 +65,14 @@ static void bad(alk_http_head_t *h)
   h->result = ALK_HTTP_BAD;
 }
 
+static void go_if(alk_http_head_t *h, bool ok, state_t state)
+{
+  if (ok)
+    go(h, state);
+  else
+    bad(h);
+}
+
 static void keep_reason(alk_http_head_t *h, uint8_t c)
 {
   if (h->reason_len + 1 < sizeof h->reason)
@@ -102,25 +110,16 @@ static void take_status_line(alk_http_head_t *h, uint8_t c)
       go(h, VERSION);
     break;
   case VERSION:
-    if (c == '0' || c == '1')
-      go(h, GAP);
-    else
-      bad(h);
+    go_if(h, c == '0' || c == '1', GAP);
     break;
   case GAP:
-    if (c == ' ')
-      go(h, STATUS);
-    else
-      bad(h);
+    go_if(h, c == ' ', STATUS);
     break;
   case STATUS:
     take_digit(h, c);
     break;
   case STATUS_END: /* some leave out the space where no reason follows */
-    if (c == ' ' || c == '\r')
-      go(h, c == ' ' ? REASON : LINE_LF);
-    else
-      bad(h);
+    go_if(h, c == ' ' || c == '\r', c == ' ' ? REASON : LINE_LF);
     break;
   default: /* REASON */
     if (c == '\r')
@@ -196,10 +195,7 @@ static void take(alk_http_head_t *h, uint8_t c)
 {
   switch ((state_t) h->state) {
   case LINE_LF:
-    if (c == '\n')
-      go(h, LINE);
-    else
-      bad(h);
+    go_if(h, c == '\n', LINE);
     break;
   case LINE:
     take_line_start(h, c);
