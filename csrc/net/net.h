@@ -37,7 +37,8 @@ bool alk_tcp_limit_unacked(alk_stream_t *s, unsigned ms);
 typedef struct alk_listener alk_listener_t;
 typedef struct {
   void (*on_stream)(alk_listener_t *ln, alk_stream_t *s);
-  /* accept() failed (EMFILE, ECONNABORTED): the listener goes on. */
+  /* accept() failed (EMFILE, ENFILE, ENOMEM): the listener rests for a moment
+   * and goes on; who connects meanwhile waits. */
   void (*on_error)(alk_listener_t *ln, const alk_err_t *err);
   void (*on_close)(alk_listener_t *ln);
 } alk_listener_events_t;

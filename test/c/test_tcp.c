@@ -412,17 +412,18 @@ static void client_resets_in_the_backlog(void **state)
   source_finish(e, &src);
 }
 
-/* No descriptor is left: those who wait are turned away, and when there are
- * descriptors again the listener accepts as before. */
+/* No descriptor is left: those who wait go on waiting, the loop does not turn
+ * in circles, and when there are descriptors again all of them are accepted. */
 static void out_of_descriptors(void **state)
 {
+  enum { TRIES = 4, REST_MS = 100 };
   env_t *e = *state;
   source_t src = {0};
   struct rlimit was, low;
-  peer_t waiting[3];
+  int fds[3];
   alk_addr_t at = listen_on(e, &src, "127.0.0.1");
   for (int i = 0; i < 3; i++)
-    peer_init(&waiting[i], raw_connect(at.port));
+    fds[i] = raw_connect(at.port);
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
   low = was;
   int top = dup(0);
@@ -430,16 +431,45 @@ static void out_of_descriptors(void **state)
   close(top);
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
   assert_int_equal(dup(0), -1);
-  for (int i = 0; i < 3; i++)
-    PUMP_UNTIL(e, &waiting[i], src.errors > 0 || peer_done(&waiting[i]));
+  RUN_UNTIL(e, src.errors == 1);
+  assert_int_equal(src.err.sys, UV_EMFILE);
+  uint64_t began = uv_hrtime();
+  RUN_UNTIL(e, src.errors == TRIES);
+  uint64_t ms = (uv_hrtime() - began) / 1000000;
+  assert_true(ms >= (TRIES - 1) * REST_MS - TRIES); /* a timer's rounding */
   assert_int_equal(src.n, 0);
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+  RUN_UNTIL(e, src.n == 3);
+  assert_int_equal(src.errors, TRIES);
   for (int i = 0; i < 3; i++)
-    peer_close(&waiting[i]);
-  int fd = raw_connect(at.port);
-  RUN_UNTIL(e, src.n == 1);
-  close(fd);
+    close(fds[i]);
   source_finish(e, &src);
+}
+
+/* One that rests closes like any other, and keeps the loop up like any other.
+ */
+static void closes_while_it_rests(void **state)
+{
+  env_t *e = *state;
+  source_t src = {0};
+  struct rlimit was, low;
+  alk_addr_t at = listen_on(e, &src, "127.0.0.1");
+  int fd = raw_connect(at.port);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+  low = was;
+  int top = dup(0);
+  low.rlim_cur = (rlim_t) top;
+  close(top);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+  RUN_UNTIL(e, src.errors == 1);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+  alk_listener_ref(src.ln, false);
+  assert_false(uv_loop_alive(&e->uv));
+  alk_listener_ref(src.ln, true);
+  assert_true(uv_loop_alive(&e->uv));
+  source_finish(e, &src);
+  assert_int_equal(src.n, 0);
+  close(fd);
 }
 
 /* connect() fails the same way: by on_close. */
@@ -553,6 +583,7 @@ int main(void)
     TEST(listener_may_close_itself),
     TEST(client_resets_in_the_backlog),
     TEST(out_of_descriptors),
+    TEST(closes_while_it_rests),
     TEST(connect_out_of_descriptors),
     TEST(listener_ref),
 #ifdef TCP_USER_TIMEOUT

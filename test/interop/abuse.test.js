@@ -10,10 +10,11 @@ const fs = require('node:fs')
 const net = require('node:net')
 const { engineOf, needAlknet, runAlknet, startServe } = require('../helpers/alknet')
 const { key } = require('../helpers/keys')
-const { closed, dial } = require('../helpers/net')
-const { runSsh } = require('../helpers/openssh')
-const { need } = require('../helpers/proc')
+const { closed, dial, echoServer, expectEcho, readBytes } = require('../helpers/net')
+const { runSsh, startSsh } = require('../helpers/openssh')
+const { need, run } = require('../helpers/proc')
 const { testScope } = require('../helpers/scope')
+const { socksOpen } = require('../helpers/socks')
 const { connectSsh2 } = require('../helpers/ssh2')
 
 // Only Linux has all of 127.0.0.0/8.
@@ -110,5 +111,48 @@ describe('server: abuse', function () {
     server.proc.kill('SIGHUP')
     await server.proc.waitFor(/INFO reloaded[^]*INFO reloaded/)
     assert.doesNotMatch((await login(server, BAD, key('ed25519', 'user'))).output, /Authenticated to/)
+  })
+})
+
+describe('server: without descriptors', function () {
+  this.timeout(120000)
+  const scope = testScope()
+
+  /** CPU time of a process so far, in seconds (Linux). */
+  function cpuOf (pid) {
+    const fields = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ')
+    return (Number(fields[11]) + Number(fields[12])) / 100
+  }
+
+  before(function () {
+    needAlknet(this)
+    need(this, 'ssh', 'prlimit')
+  })
+
+  it('rests, keeps who is there, and accepts again when there are some', async () => {
+    const server = await startServe(scope, { args: ['--max-unauthenticated', '0', '--login-grace', '1h'] })
+    const echo = await echoServer(scope)
+    const good = await startSsh(scope, server)
+    const stream = await socksOpen(scope, good.socks, '127.0.0.1', echo.port)
+    await expectEcho(stream)
+    const most = server.proc.fds() + 20
+    const { code, output } = await run(scope, 'prlimit', ['--pid', String(server.proc.pid), `--nofile=${most}:`])
+    assert.strictEqual(code, 0, output)
+
+    const many = await Promise.all(Array.from({ length: 60 }, () => dial(scope, server.port)))
+    await server.proc.waitFor(/WARN accept failed error=EMFILE/)
+    const before = cpuOf(server.proc.pid)
+    // Lines come once a second; each says how many tries had none.
+    const [, tries] = await server.proc.waitFor(/accept failed error=EMFILE suppressed=(\d+)/)
+    const spent = cpuOf(server.proc.pid) - before
+    assert.ok(tries <= 12, `${tries} tries in a second`)
+    assert.ok(spent < 0.5, `${spent} s of CPU`)
+    await expectEcho(stream)
+
+    const waiting = await dial(scope, server.port) // the kernel has taken it
+    for (const socket of many) socket.destroy()
+    assert.match(String(await readBytes(waiting, 4)), /^SSH-/)
+    await expectEcho(stream)
+    assert.strictEqual((await runSsh(scope, server, { args: ['-W', `127.0.0.1:${echo.port}`] })).code, 0)
   })
 })
