@@ -157,7 +157,7 @@ class RemoteForwards {
       })
       signal?.addEventListener('abort', onAbort, { once: true })
       const timer = setTimeout(() => giveUp(fail('TIMEOUT', 'listen',
-        `remote forward ${spec.text}: the server has not answered in time`)), ms)
+        `remote forward on ${formatPlace(spec.here)}: the server has not answered in time`)), ms)
     })
   }
 
@@ -314,12 +314,13 @@ function closedError () {
   return fail('CLOSED', 'listen', 'the session is closed')
 }
 
-// The protocol's no has no reason in it: RFC 4254 §4.
+// The protocol's no has no reason in it: RFC 4254 §4. The sentence may end in a
+// journal, so that it does not say where the forward leads.
 function refusedError (spec) {
   const what = spec.here.path === undefined
     ? 'the address may be in use; sshd: AllowTcpForwarding, PermitListen, GatewayPorts, and root for ports below 1024; alknet serve: --permit-listen'
     : 'the path may be in use; sshd: AllowStreamLocalForwarding; alknet serve: --permit-listen unix:/path'
-  return fail('CHANNEL', 'listen', `remote forward ${spec.text}: the server refused to listen on ${formatPlace(spec.here)} (${what})`, {
+  return fail('CHANNEL', 'listen', `remote forward on ${formatPlace(spec.here)}: the server refused to listen (${what})`, {
     reason: PROHIBITED
   })
 }
