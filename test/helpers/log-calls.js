@@ -66,12 +66,13 @@ function keysOf (node) {
 function logCall (node, rare) {
   if (!ts.isCallExpression(node)) return null
   const { expression, arguments: args } = node
-  const name = ts.isPropertyAccessExpression(expression) ? expression.name.text : expression.getText()
+  const isMethod = ts.isPropertyAccessExpression(expression)
+  const name = isMethod ? expression.name.text : expression.getText()
   if (name === 'put' && args.length === 3 && ts.isStringLiteral(args[0])) return { level: args[0].text, event: args[1], fields: args[2], more: [] }
   if (args.length === 0 || args.length > 2) return null
   if (Object.hasOwn(rare, name)) return { level: rare[name], event: args[0], fields: args[1], more: ['suppressed'] }
-  // A function of its own that is called warn is no logger's.
-  return ts.isPropertyAccessExpression(expression) && Object.hasOwn(LEVELS, name) ? { level: LEVELS[name], event: args[0], fields: args[1], more: [] } : null
+  const isLog = isMethod && /log$/i.test(expression.expression.getText())
+  return isLog && Object.hasOwn(LEVELS, name) ? { level: LEVELS[name], event: args[0], fields: args[1], more: [] } : null
 }
 
 function callsIn (file) {
