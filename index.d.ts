@@ -175,6 +175,8 @@ export interface ServeOptions extends CommonOptions {
   maxAuthAttempts?: number
   /** Connections not logged in; random early drop from half on; 0: no limit. **Default:** `100`. */
   maxUnauthenticated?: number
+  /** Of these, from one address or one /64 of IPv6; 0: no limit. **Default:** `25`. */
+  maxUnauthenticatedPerIp?: number
   /** Time to log in. **Default:** `30`. */
   loginGrace?: Seconds
   /** Sessions that are logged in; 0: no limit. **Default:** `0`. */
@@ -433,7 +435,7 @@ export interface ServerStats {
   acceptErrors: number
   logins: number
   /** By reason: docs/cli.md#why-a-connection-is-rejected. */
-  refused: Record<'penalty' | 'max_unauthenticated' | 'max_connections_per_ip', number>
+  refused: Record<'penalty' | 'max_unauthenticated' | 'max_unauthenticated_per_ip' | 'max_connections_per_ip', number>
   /** By reason: docs/cli.md#why-a-login-is-refused. */
   rejected: Record<string, number>
   /** Connections that were held against their source. */

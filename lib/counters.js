@@ -13,7 +13,7 @@ const NAMES = ['accepted', 'acceptErrors', 'logins']
 // A reason is one that the log has, too.
 const REASONS = {
   // connections that were turned away, before any SSH
-  refused: ['penalty', 'max_unauthenticated', 'max_connections_per_ip'],
+  refused: ['penalty', 'max_unauthenticated', 'max_unauthenticated_per_ip', 'max_connections_per_ip'],
   // attempts to log in that were refused
   rejected: [
     ...authorizer.REASONS,

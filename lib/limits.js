@@ -20,8 +20,9 @@ class Limits {
   }
 
   /** Other limits from now on; who is in already stays in. */
-  update ({ maxConnectionsPerIp, maxUnauthenticated, maxSessions }) {
+  update ({ maxConnectionsPerIp, maxUnauthenticatedPerIp, maxUnauthenticated, maxSessions }) {
     this._maxPerIp = maxConnectionsPerIp
+    this._maxUnauthenticatedPerIp = maxUnauthenticatedPerIp
     this._maxUnauthenticated = maxUnauthenticated
     this._maxSessions = maxSessions
   }
@@ -31,11 +32,14 @@ class Limits {
    * leave(), or a string: the limit that turns it away.
    */
   enter (ip) {
-    const source = sourceOf(ip)
-    const count = this._perSource.get(source) ?? 0
-    if (ip !== '' && this._maxPerIp > 0 && count >= this._maxPerIp) return 'max_connections_per_ip'
+    const name = sourceOf(ip)
+    const source = this._perSource.get(name) ?? { name, connections: 0, unauthenticated: 0 }
+    if (ip !== '' && isFull(this._maxPerIp, source.connections)) return 'max_connections_per_ip'
+    if (ip !== '' && isFull(this._maxUnauthenticatedPerIp, source.unauthenticated)) return 'max_unauthenticated_per_ip'
     if (this._dropsEarly()) return 'max_unauthenticated'
-    this._perSource.set(source, count + 1)
+    this._perSource.set(name, source)
+    source.connections++
+    source.unauthenticated++
     this.unauthenticated++
     return { source, authenticated: false, left: false }
   }
@@ -54,8 +58,9 @@ class Limits {
   /** The ticket's connection has logged in. False: there is no place for it. */
   promote (ticket) {
     if (ticket.authenticated || ticket.left) return ticket.authenticated
-    if (this._maxSessions > 0 && this.sessions >= this._maxSessions) return false
+    if (isFull(this._maxSessions, this.sessions)) return false
     ticket.authenticated = true
+    ticket.source.unauthenticated--
     this.unauthenticated--
     this.sessions++
     return true
@@ -64,13 +69,22 @@ class Limits {
   /** The ticket's connection has gone. Idempotent. */
   leave (ticket) {
     if (ticket.left) return
+    const { source } = ticket
     ticket.left = true
-    if (ticket.authenticated) this.sessions--
-    else this.unauthenticated--
-    const count = this._perSource.get(ticket.source) - 1
-    if (count === 0) this._perSource.delete(ticket.source)
-    else this._perSource.set(ticket.source, count)
+    if (ticket.authenticated) {
+      this.sessions--
+    } else {
+      this.unauthenticated--
+      source.unauthenticated--
+    }
+    source.connections--
+    if (source.connections === 0) this._perSource.delete(source.name)
   }
+}
+
+// 0: no limit.
+function isFull (max, count) {
+  return max > 0 && count >= max
 }
 
 module.exports = { Limits }

@@ -174,6 +174,7 @@ const SERVER = {
   maxConnectionsPerIp: [integer(0, 1e6), 0],
   maxAuthAttempts: [integer(1, 1000), 10],
   maxUnauthenticated: [integer(0, 1e6), 100],
+  maxUnauthenticatedPerIp: [integer(0, 1e6), 25],
   loginGrace: [seconds(1, DAY), 30],
   maxSessions: [integer(0, 1e6), 0],
   penalties: [penalties, penalties('penalties', true)],
@@ -197,7 +198,7 @@ const PLANNED_SERVER = [
 
 // What a server takes over while it runs. The rest waits for the next start.
 const RELOADABLE = [
-  'authorizedKeys', 'certAuthority', 'revokedKeys', 'forwarding', 'maxConnectionsPerIp', 'maxAuthAttempts', 'maxUnauthenticated', 'loginGrace',
+  'authorizedKeys', 'certAuthority', 'revokedKeys', 'forwarding', 'maxConnectionsPerIp', 'maxAuthAttempts', 'maxUnauthenticated', 'maxUnauthenticatedPerIp', 'loginGrace',
   'penalties', 'penaltyExempt', 'maxSessions', 'maxLookups', 'maxChannels', 'maxRemoteForwards', 'connectTimeout', 'proxy', 'keepalive', 'keepaliveMax', 'authorize', 'authorizeTimeout'
 ]
 

@@ -2,9 +2,10 @@
 
 const assert = require('assert')
 const { Limits } = require('../lib/limits')
+const { serverOptions } = require('../lib/options')
 const { createRandom, seed } = require('./helpers/random')
 
-const NONE = { maxConnectionsPerIp: 0, maxUnauthenticated: 0, maxSessions: 0 }
+const NONE = { maxConnectionsPerIp: 0, maxUnauthenticatedPerIp: 0, maxUnauthenticated: 0, maxSessions: 0 }
 
 describe('limits', () => {
   it('counts connections for each address', () => {
@@ -36,6 +37,29 @@ describe('limits', () => {
     assert.strictEqual(typeof limits.enter('192.0.2.2'), 'object')
   })
 
+  it('leaves places to others when one source opens all it can', () => {
+    const { maxUnauthenticated, maxUnauthenticatedPerIp } = serverOptions({ hostKey: 'k' })
+    const limits = new Limits({ ...NONE, maxUnauthenticated, maxUnauthenticatedPerIp }, () => 0)
+    const tickets = []
+    for (let i = 0; i < 1000; i++) {
+      const ticket = limits.enter('192.0.2.1')
+      if (typeof ticket === 'object') tickets.push(ticket)
+      else assert.strictEqual(ticket, 'max_unauthenticated_per_ip')
+    }
+    assert.strictEqual(tickets.length, 25)
+    assert.strictEqual(typeof limits.enter('192.0.2.2'), 'object', 'without any luck')
+    limits.promote(tickets[0])
+    assert.strictEqual(typeof limits.enter('192.0.2.1'), 'object', 'who has logged in takes no such place')
+    assert.strictEqual(limits.enter('192.0.2.1'), 'max_unauthenticated_per_ip')
+    for (let i = 0; i < 20; i++) assert.strictEqual(typeof limits.enter(''), 'object', 'no address is no source')
+  })
+
+  it('has no limit where that is 0', () => {
+    const limits = new Limits(NONE, () => 0)
+    for (let i = 0; i < 5000; i++) assert(limits.promote(limits.enter('192.0.2.1')))
+    for (let i = 0; i < 5000; i++) assert.strictEqual(typeof limits.enter('192.0.2.1'), 'object')
+  })
+
   it('neither loses nor invents anybody, whatever comes in which order', () => {
     const { below, pick, next } = createRandom()
     const limits = new Limits(NONE, next)
@@ -61,14 +85,14 @@ describe('limits', () => {
         if (!ticket.authenticated) assert(!limits.promote(ticket))
       }
       if (below(100) === 0) {
-        limits.update({ maxConnectionsPerIp: below(20), maxUnauthenticated: below(40), maxSessions: below(20) })
+        limits.update({ maxConnectionsPerIp: below(20), maxUnauthenticatedPerIp: below(10), maxUnauthenticated: below(40), maxSessions: below(20) })
       }
       const context = `step ${i}, ALKNET_SEED=${seed}`
       const tickets = [...inside.keys()]
       assert.strictEqual(limits.sessions, tickets.filter((one) => one.authenticated).length, context)
       assert.strictEqual(limits.unauthenticated, tickets.filter((one) => !one.authenticated).length, context)
-      const sum = [...limits._perSource.values()].reduce((a, b) => a + b, 0)
-      assert.strictEqual(sum, inside.size, context)
+      const sum = (name) => [...limits._perSource.values()].reduce((total, one) => total + one[name], 0)
+      assert.deepStrictEqual([sum('connections'), sum('unauthenticated')], [inside.size, limits.unauthenticated], context)
     }
     for (const ticket of inside.keys()) limits.leave(ticket)
     assert.deepStrictEqual([limits.sessions, limits.unauthenticated, limits._perSource.size], [0, 0, 0])

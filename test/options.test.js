@@ -33,8 +33,8 @@ describe('options', () => {
     const server = serverOptions(SERVER)
     assert.deepStrictEqual(server.listen, [{ address: '0.0.0.0', port: 22 }])
     assert.deepStrictEqual(serverOptions({ hostKey: 'k', listen: ['fd:3', '127.0.0.1:0'] }).listen, [{ fd: 3 }, { address: '127.0.0.1', port: 0 }])
-    assert.deepStrictEqual([server.maxConnectionsPerIp, server.maxAuthAttempts, server.maxUnauthenticated, server.loginGrace,
-      server.maxSessions, server.maxChannels], [0, 10, 100, 30, 0, 1024])
+    assert.deepStrictEqual([server.maxConnectionsPerIp, server.maxAuthAttempts, server.maxUnauthenticated, server.maxUnauthenticatedPerIp,
+      server.loginGrace, server.maxSessions, server.maxChannels], [0, 10, 100, 25, 30, 0, 1024])
     assert.deepStrictEqual([server.maxPending, server.authorize, server.authorizeTimeout], [128, undefined, 10])
   })
 
@@ -137,7 +137,7 @@ describe('options', () => {
   }
 
   it('refuse wrong options of a server', () => {
-    const cases = { listen: ['', 'name:1', '127.0.0.1', '1.2.3.4:x', [5], 'fd:2', 'fd:x', 'fd:1234567890', { fd: 3 }], maxAuthAttempts: [0], loginGrace: [0], maxUnauthenticated: [-1], onConnection: [1] }
+    const cases = { listen: ['', 'name:1', '127.0.0.1', '1.2.3.4:x', [5], 'fd:2', 'fd:x', 'fd:1234567890', { fd: 3 }], maxAuthAttempts: [0], loginGrace: [0], maxUnauthenticated: [-1], maxUnauthenticatedPerIp: [-1, 1.5], onConnection: [1] }
     for (const [name, values] of Object.entries(cases)) {
       for (const value of values) refuses(() => serverOptions({ ...SERVER, [name]: value }), name, new RegExp(`^${name}: `))
     }

@@ -74,6 +74,19 @@ describe('server: abuse', function () {
     assert.match(text, /^ {2}penalised +1 sources now$/m)
   })
 
+  it('lets others in while one source opens all the connections it can', async () => {
+    const server = await startServe(scope, { args: ['--login-grace', '1h'] })
+    const many = await Promise.all(Array.from({ length: 200 }, () =>
+      dial(scope, server.port, '127.0.0.1', { localAddress: BAD }).catch((err) => { if (err.code !== 'ECONNRESET') throw err })))
+    await server.proc.waitFor(/connection rejected remote_addr=127\.0\.0\.3 .*reason=max_unauthenticated_per_ip/)
+    for (let i = 0; i < 5; i++) {
+      const { output } = await login(server, GOOD, key('ed25519', 'user'))
+      assert.match(output, /Authenticated to/)
+    }
+    assert.doesNotMatch(server.proc.output, /remote_addr=127\.0\.0\.2[^\n]*reject/)
+    for (const socket of many) socket?.destroy()
+  })
+
   it('lets a client with many keys in, and holds those that were wrong against nobody', async () => {
     const server = await startServe(scope, { penalties: true, args: ['--penalties', 'min:0'] })
     const wrong = ['a', 'b', 'c'].map((name) => key('ed25519', `wrong-${name}`))
@@ -130,7 +143,7 @@ describe('server: without descriptors', function () {
   })
 
   it('rests, keeps who is there, and accepts again when there are some', async () => {
-    const server = await startServe(scope, { args: ['--max-unauthenticated', '0', '--login-grace', '1h'] })
+    const server = await startServe(scope, { args: ['--max-unauthenticated-per-ip', '0', '--login-grace', '1h'] })
     const echo = await echoServer(scope)
     const good = await startSsh(scope, server)
     const stream = await socksOpen(scope, good.socks, '127.0.0.1', echo.port)
