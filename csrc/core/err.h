@@ -20,6 +20,8 @@
   X(OPTION, "options", "an option is missing, unknown or wrong",             \
     "correct the option that the message names")                             \
   X(DNS, "dns", "the name was not found", "check the name and the resolver") \
+  X(TLS, "tls", "TLS failed",                                                \
+    "see the message: the certificate, its name and dates, or the peer")     \
   X(PROTO, "protocol", "the peer broke the protocol",                        \
     "check what is listening at the other end")                              \
   X(KEX, "kex", "no algorithm that both sides accept",                       \

@@ -36,6 +36,12 @@ struct alk_loop {
   alk_task_t finish;
   char *read_buf;
   uint8_t *scratch;
+  struct spare *spares;
+};
+
+/* A buffer of those that are lent, while nobody has it. */
+struct spare {
+  struct spare *next;
 };
 
 static void on_check(uv_check_t *check);
@@ -99,6 +105,28 @@ uint8_t *alk_loop_scratch(alk_loop_t *l)
   return l->scratch;
 }
 
+char *alk_loop_borrow(alk_loop_t *l)
+{
+  struct spare *first = l->spares;
+  /* Not zeroed: it is for bytes that come. */
+  if (first == NULL) return alk_realloc(NULL, ALK_READ_BUF);
+  l->spares = first->next;
+  return (char *) first;
+}
+
+void alk_loop_give_back(alk_loop_t *l, char *buf)
+{
+  struct spare *first = (struct spare *) (void *) buf;
+  first->next = l->spares;
+  l->spares = first;
+}
+
+static void free_spares(alk_loop_t *l)
+{
+  while (l->spares != NULL)
+    alk_free(alk_loop_borrow(l));
+}
+
 void alk_loop_defer(alk_loop_t *l, alk_task_t *t)
 {
   if (t->next != NULL) return;
@@ -144,6 +172,7 @@ static void on_handle_closed(uv_handle_t *h)
   void *data = l->data;
   alk_free(l->read_buf);
   alk_free(l->scratch);
+  free_spares(l);
   alk_free(l);
   on_idle(data);
 }

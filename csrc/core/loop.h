@@ -56,6 +56,11 @@ alk_loop_t *alk_loop_new(uv_loop_t *uv);
 uv_loop_t *alk_loop_uv(alk_loop_t *l);
 char *alk_loop_read_buf(alk_loop_t *l);   /* ALK_READ_BUF bytes */
 uint8_t *alk_loop_scratch(alk_loop_t *l); /* ALK_SCRATCH bytes */
+/* ALK_READ_BUF bytes that are the caller's until they are given back, for a
+ * layer between a stream and the one that uses the scratch memory. Layers lie
+ * over one another: the last one borrowed is the first one given back. */
+char *alk_loop_borrow(alk_loop_t *l);
+void alk_loop_give_back(alk_loop_t *l, char *buf);
 
 /* Closes every live object, then calls on_idle from the loop. When it is
  * called the loop is freed and no alknet handle is left in uv. */

@@ -1,0 +1,64 @@
+/* tls.h - TLS 1.2 and 1.3 over any stream: a stream that owns another.
+ *
+ * It opens when the handshake is done. Its on_end is the peer's close_notify;
+ * a stream beneath it that ends without one was cut off, which is an error
+ * (ALK_E_LOST), as is what the peer refuses or does wrong (ALK_E_TLS, with the
+ * alert in words). close() without end() breaks the connection, end() says
+ * close_notify and ends the stream beneath. Nobody renegotiates.
+ *
+ * No time limit is in here: who waits for on_open closes when it takes long. */
+#ifndef ALK_TLS_H
+#define ALK_TLS_H
+
+#include "core/stream.h"
+
+/* What connections share: whom to trust, or what to show. Those that were made
+ * with it do not mind when it is freed. */
+typedef struct alk_tls_ctx alk_tls_ctx_t;
+
+typedef struct {
+  const char *p; /* PEM; NULL: none */
+  size_t len;
+} alk_pem_t;
+
+typedef struct {
+  alk_pem_t ca;     /* certificates to trust, and nobody else's */
+  bool insecure;    /* anybody is who they say they are */
+  const char *alpn; /* "h2,http/1.1": what to offer; NULL: nothing */
+} alk_tls_client_opts_t;
+
+typedef struct {
+  alk_pem_t cert; /* the server's own first, then what it was signed with */
+  alk_pem_t key;  /* its private key */
+  const char *passphrase; /* of the key; NULL: it is not encrypted */
+  const char *alpn;       /* what to choose from; NULL: it is not looked at */
+} alk_tls_server_opts_t;
+
+/* NULL: *err says why. They may be called on any thread. A server's
+ * certificate has to be the key's, and valid now. */
+alk_tls_ctx_t *alk_tls_client_ctx(const alk_tls_client_opts_t *opts,
+                                  alk_err_t *err);
+alk_tls_ctx_t *alk_tls_server_ctx(const alk_tls_server_opts_t *opts,
+                                  alk_err_t *err);
+void alk_tls_ctx_free(alk_tls_ctx_t *ctx);
+
+/* A stream over inner, which is open, or opening, and is its own from now on.
+ * name: whom to ask for, and who it has to be: a name in ASCII, or a numeric
+ * address; NULL only where the context is insecure. */
+alk_stream_t *alk_tls_client(alk_stream_t *inner, alk_tls_ctx_t *ctx,
+                             const char *name);
+alk_stream_t *alk_tls_server(alk_stream_t *inner, alk_tls_ctx_t *ctx);
+
+enum { ALK_TLS_NAME_MAX = 256 };
+
+typedef struct {
+  const char *version, *cipher;
+  char alpn[ALK_TLS_NAME_MAX]; /* "": none was agreed on */
+  char name[ALK_TLS_NAME_MAX]; /* whom the client has asked for; "": nobody */
+  bool resumed;                /* by a ticket of an earlier connection */
+} alk_tls_info_t;
+
+/* False: it is no TLS stream, or not open. What a peer chose is not escaped. */
+bool alk_tls_info(const alk_stream_t *s, alk_tls_info_t *out);
+
+#endif

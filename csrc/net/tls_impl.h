@@ -1,0 +1,56 @@
+/* tls_impl.h - what the files of the TLS layer share. */
+#ifndef ALK_TLS_IMPL_H
+#define ALK_TLS_IMPL_H
+
+#include <stdint.h>
+
+#include <openssl/ssl.h>
+
+#include "core/buf.h"
+
+#include "net/tls.h"
+
+/* The two directions between OpenSSL and the stream beneath. What came is
+ * borrowed from it; what is to go is collected, so that many records leave in
+ * one write. */
+typedef struct {
+  const char *in;
+  size_t in_len;
+  alk_buf_t out;
+} tls_wire_t;
+
+/* A BIO over w, which outlives it. */
+BIO *tls_bio(tls_wire_t *w);
+
+/* Why the last call failed, from OpenSSL's queue of errors, which is empty
+ * afterwards. ssl: NULL, or whose handshake it was. */
+void tls_why(const SSL *ssl, const char *what, alk_err_t *err);
+
+/* Tickets of a client's connections, by the name of the server: the newest of
+ * each, used once where there are always new ones (RFC 8446 §C.4). */
+typedef struct tls_tickets tls_tickets_t;
+tls_tickets_t *tls_tickets_new(void);
+void tls_tickets_free(tls_tickets_t *t); /* NULL is fine */
+void tls_tickets_keep(tls_tickets_t *t, const char *name, SSL_SESSION *own);
+SSL_SESSION *tls_tickets_take(tls_tickets_t *t, const char *name);
+
+/* Whoever made it holds it, and each of its connections, all on one loop. Its
+ * callbacks are no global ones of OpenSSL: those would outlive an addon that
+ * is unloaded with a worker. */
+struct alk_tls_ctx {
+  SSL_CTX *ssl;
+  unsigned holders;
+  uint8_t *alpn; /* as on the wire (RFC 7301 §3.1); NULL: none */
+  size_t alpn_len;
+  tls_tickets_t *tickets; /* NULL: a server's */
+  uint32_t records_max;   /* to seal with one key */
+};
+alk_tls_ctx_t *tls_ctx_hold(alk_tls_ctx_t *ctx);
+
+/* A connection as OpenSSL's callbacks see it: SSL_get_app_data(). */
+typedef struct {
+  alk_tls_ctx_t *ctx;
+  char *name; /* of the server; NULL: it has none, or is us */
+} tls_peer_t;
+
+#endif

@@ -1,0 +1,68 @@
+/* tls_why.c - OpenSSL's errors in a sentence: what the peer said, what was
+ * wrong with its certificate, or what came that is not TLS. */
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+
+#include "net/tls_impl.h"
+
+/* Reasons that OpenSSL words for those who know it. */
+static const struct {
+  int reason;
+  const char *text;
+} plainly[] = {
+  {SSL_R_HTTP_REQUEST, "the peer speaks HTTP, not TLS"},
+  {SSL_R_HTTPS_PROXY_REQUEST, "the peer takes this for an HTTP proxy"},
+  {SSL_R_WRONG_VERSION_NUMBER, "the peer does not speak TLS"},
+  {SSL_R_PACKET_LENGTH_TOO_LONG, "the peer does not speak TLS"},
+  {SSL_R_BAD_RECORD_TYPE, "the peer does not speak TLS"},
+  {SSL_R_NO_SHARED_CIPHER, "no cipher that both sides accept"},
+  {SSL_R_UNSUPPORTED_PROTOCOL, "the peer is older than TLS 1.2"},
+  {SSL_R_VERSION_TOO_LOW, "the peer is older than TLS 1.2"},
+  {SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC,
+   "a record was changed on the way"},
+};
+
+/* An alert of the peer, to its own number. */
+static bool is_alert(int reason, int *alert)
+{
+  *alert = reason - SSL_AD_REASON_OFFSET;
+  return *alert >= 0 && *alert < 256;
+}
+
+static const char *reason_text(unsigned long code)
+{
+  int reason = ERR_GET_REASON(code);
+  const char *text = ERR_reason_error_string(code);
+  if (ERR_GET_LIB(code) == ERR_LIB_SSL)
+    for (size_t i = 0; i < sizeof plainly / sizeof *plainly; i++)
+      if (plainly[i].reason == reason) return plainly[i].text;
+  return text == NULL ? "OpenSSL gave no reason" : text;
+}
+
+/* What was wrong with the peer's certificate, if that is it; or NULL. */
+static const char *verdict_text(const SSL *ssl)
+{
+  unsigned long last = ERR_peek_last_error();
+  if (ssl == NULL || ERR_GET_LIB(last) != ERR_LIB_SSL ||
+      ERR_GET_REASON(last) != SSL_R_CERTIFICATE_VERIFY_FAILED)
+    return NULL;
+  return X509_verify_cert_error_string(SSL_get_verify_result(ssl));
+}
+
+void tls_why(const SSL *ssl, const char *what, alk_err_t *err)
+{
+  int alert;
+  const char *verdict = verdict_text(ssl);
+  /* The first is the cause, the others are who passed it on. */
+  unsigned long code = ERR_get_error();
+  if (verdict != NULL)
+    alk_fail(err, ALK_E_TLS, 0, "%s: the server's certificate: %s", what,
+             verdict);
+  else if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
+           is_alert(ERR_GET_REASON(code), &alert))
+    alk_fail(err, ALK_E_TLS, 0, "%s: the peer refused: %s (alert %d)", what,
+             SSL_alert_desc_string_long(alert), alert);
+  else
+    alk_fail(err, ALK_E_TLS, 0, "%s: %s", what, reason_text(code));
+  ERR_clear_error();
+}
