@@ -27,8 +27,8 @@ export type Passphrase = string | ((name: string) => string | null | Promise<str
 
 /** What clients and servers have in common. */
 export interface CommonOptions {
-  /** **Default:** `'tcp'`. `'tls'` and `'iroh'` are not available yet. */
-  transport?: 'tcp'
+  /** What SSH goes over. **Default:** `'tcp'`. `'iroh'` is not available yet. */
+  transport?: 'tcp' | 'tls'
   /** For private keys that are encrypted. */
   passphrase?: Passphrase
   /** **Default:** the first of `versions.engines`. */
@@ -81,7 +81,7 @@ export interface SocksOptions {
 
 /** Where the server is. */
 export type ServerOptions = {
-  /** `'host[:port]'`, IPv6 in brackets. Default port: 22. */
+  /** `'host[:port]'`, IPv6 in brackets. Default port: 22, for tls 443. */
   server: string
   stream?: undefined
 } | {
@@ -97,6 +97,12 @@ export type ServerOptions = {
 export type SessionOptions = ServerOptions & ClientOptions
 
 export interface ClientOptions extends CommonOptions, SocksOptions {
+  /** For tls: whom to ask for, and whose certificate it has to be. **Default:** the host of `server`. */
+  tlsServerName?: string
+  /** For tls: certificates (PEM) to trust besides the system's. */
+  tlsCa?: PathOrBytes | PathOrBytes[]
+  /** For tls: do not check the certificate; each start is logged as an error. **Default:** `false`. */
+  insecure?: boolean
   /** Private keys, tried in this order; each with the certificate in `PATH-cert.pub` first, where there is one. */
   identity: PathOrBytes | PathOrBytes[]
   /** Further certificates for these keys, each for one of them. */
@@ -154,6 +160,17 @@ export interface Forwarding {
   permitListen?: string | Omit<ForwardingRule, 'action'> | Array<string | Omit<ForwardingRule, 'action'>>
 }
 
+/** One place of `listeners`, or several that are alike. */
+export interface ListenerOptions {
+  /** **Default:** the server's `transport`. */
+  transport?: 'tcp' | 'tls'
+  listen: string | string[]
+  /** **Default:** the server's. */
+  tlsCert?: PathOrBytes
+  /** **Default:** the server's. */
+  tlsKey?: PathOrBytes
+}
+
 export interface ServeOptions extends CommonOptions {
   /** The server's private keys; `PATH-cert.pub`, where there is one, is shown to clients that ask for certificates. */
   hostKey: PathOrBytes | PathOrBytes[]
@@ -165,8 +182,16 @@ export interface ServeOptions extends CommonOptions {
   certAuthority?: PathOrBytes | PathOrBytes[]
   /** What lets nobody in: KRLs, or lists of public keys and fingerprints. **Default:** none. */
   revokedKeys?: PathOrBytes | PathOrBytes[]
-  /** `'addr:port'`, or several. Port 0 is any; `[]` is nowhere, for `accept()`. **Default:** `'0.0.0.0:22'`. */
+  /** `'addr:port'`, `'tls://addr:port'`, or several. Port 0 is any; `[]` is nowhere, for `accept()`. **Default:** `'0.0.0.0:22'`, for the transport tls `'0.0.0.0:443'`. */
   listen?: string | string[]
+  /** In place of `listen`, where certificates differ. */
+  listeners?: ListenerOptions | ListenerOptions[]
+  /** For tls: the certificate, and those it was signed with, PEM. */
+  tlsCert?: PathOrBytes
+  /** Its private key, PEM. */
+  tlsKey?: PathOrBytes
+  /** Seconds for a client's TLS handshake. **Default:** `10`. */
+  tlsHandshakeTimeout?: Seconds
   /** What clients may reach, and where they may listen: docs/policy.md. */
   forwarding?: Forwarding
   /** Connections of one address, or of one /64 of IPv6; 0: no limit. **Default:** `0`. */
@@ -231,7 +256,7 @@ interface AuthorizeFrom {
   readonly user: string
   readonly remoteAddress: string
   readonly remotePort: number
-  readonly transport: 'tcp' | 'stream'
+  readonly transport: 'tcp' | 'tls' | 'stream'
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: AbortSignal
 }
@@ -263,6 +288,11 @@ export interface Address {
   port: number
 }
 
+/** Where a server listens, and what is spoken there. */
+export interface ServerAddress extends Address {
+  transport: 'tcp' | 'tls'
+}
+
 /** What was negotiated; empty strings where the engine cannot say. */
 export interface SessionInfo {
   engine: string
@@ -292,7 +322,7 @@ export interface AuthInfo {
   /** `''` when nobody said it to `accept()`. */
   remoteAddress: string
   remotePort: number
-  transport: 'tcp' | 'stream'
+  transport: 'tcp' | 'tls' | 'stream'
 }
 
 export interface ConnectionInfo extends AuthInfo {
@@ -433,6 +463,8 @@ export interface ServerStats {
   /** Connections that could try to log in, since the start, as all that follows. */
   accepted: number
   acceptErrors: number
+  /** TLS handshakes that came to nothing. */
+  tlsFailures: number
   logins: number
   /** By reason: docs/cli.md#why-a-connection-is-rejected. */
   refused: Record<'penalty' | 'max_unauthenticated' | 'max_unauthenticated_per_ip' | 'max_connections_per_ip', number>
@@ -459,8 +491,8 @@ export interface ServerSession extends AuthInfo {
 /** A server. */
 export class Server extends EventEmitter {
   private constructor ()
-  /** Where it listens; an array when there are several listeners. */
-  address (): Address | Address[]
+  /** Where it listens, and for what; an array when there are several listeners. */
+  address (): ServerAddress | ServerAddress[]
   /** How many clients are connected, logged in or not. */
   readonly connections: number
   /** Resolves when everything is closed; never rejects. */
@@ -495,6 +527,8 @@ export class Server extends EventEmitter {
     remoteAddress?: string
     remotePort?: number
   }): void
+  /** Reads the certificates of TLS again, for those who come from now on; when one cannot be used it rejects, and all stay. */
+  reloadTls (): Promise<void>
   /** Reads authorized_keys, CAs and revocations again; when that fails it rejects, and the old state stays. */
   reloadAuth (): Promise<void>
   /** Stops accepting, lets channels end for up to drainMs (**Default:** `0`), disconnects all. */
@@ -657,7 +691,7 @@ export interface ServerStatus {
   engine: string
   /** Fingerprints. */
   hostKeys: string[]
-  addresses: Address[]
+  addresses: ServerAddress[]
   /** Connected, logged in or not. */
   clients: number
   /** Logged in. */

@@ -126,6 +126,22 @@
  *   events   onopen(stream): once; it leads there. Or onclose(err): once.
  *            err.reason is the number that the proxy gave
  *
+ * TlsContext tlsClientContext(pem | null, alpn | null): Promise<TlsContext> —
+ *            certificates to trust, and nobody else's; null: anybody is trusted.
+ *            alpn: 'h2,http/1.1', what to offer
+ *            tlsServerContext(certPem, keyPem, passphrase | null, alpn | null):
+ *            Promise<TlsContext>. Bytes. Rejects with ERR_ALKNET_KEY for what is
+ *            wrong with the key, ERR_ALKNET_TLS for the certificate, which has to
+ *            be valid now; alpn: what to choose from
+ *            tlsClient(stream, context, name | null): Stream — TLS over stream,
+ *            which is taken, open or opening; it opens when the handshake is
+ *            done. name: who it has to be; null only if anybody is trusted
+ *            tlsServer(stream, context): Stream
+ *            tlsInfo(stream): { version, cipher, alpn, name, resumed } | null of
+ *            an open one; alpn and name (what the client has asked for): '' for
+ *            none; else as the peer chose them
+ *            An end without close_notify is onclose(err), ERR_ALKNET_LOST
+ *
  * Relay      relay(a, b, ms): joins two streams, open or still opening; with ms
  *            they have so long to open
  *   calls    close()

@@ -16,6 +16,7 @@ const { loadCredentials, loadHostKeys } = require('./credentials')
 const { Lookups } = require('./lookups')
 const { clientOptions, serverOptions } = require('./options')
 const { Policy } = require('./policy')
+const { clientContext, serverContexts } = require('./tls-files')
 
 /**
  * Checks everything that serve() would, and reads the same files, but listens
@@ -30,6 +31,7 @@ const { Policy } = require('./policy')
 async function checkServe (raw, { hostKeys = true } = {}) {
   const options = serverOptions(raw)
   if (hostKeys) await loadHostKeys(options)
+  await serverContexts(options.places, options)
   const { authorizer, problems } = await loadAuthorizer(options)
   const authorities = authorizer.authorities().map(({ source, line, type, blob }) =>
     ({ source, line, type, fingerprint: binding.fingerprint(blob) }))
@@ -45,6 +47,7 @@ async function checkServe (raw, { hostKeys = true } = {}) {
 async function checkConnect (raw) {
   const options = clientOptions(raw)
   await loadCredentials(options)
+  if (options.transport === 'tls') await clientContext(options)
   return { config: formatConfig('connect', options) }
 }
 
@@ -114,8 +117,8 @@ async function testPolicy (raw, { target, id, scopes = [], transport = 'tcp', lo
 }
 
 /** Those of the server's own listeners whose place is known before it runs. */
-function ownPlaces ({ listen, control }) {
-  const places = listen.filter((one) => one.fd === undefined && one.port !== 0)
+function ownPlaces ({ places: all, control }) {
+  const places = all.filter((one) => one.fd === undefined && one.port !== 0)
   return control === true || control === 'off' ? places : [...places, { path: control }]
 }
 

@@ -5,6 +5,7 @@
  *
  *   [server]          the flags of alknet serve, without the dashes
  *   [forwarding]      default, rules, permit-listen
+ *   [[listeners]]     transport, listen, tls-cert, tls-key: one place, or several
  *   [client]          the flags of alknet connect
  *   [profiles.NAME]   the same, over [client], with --profile NAME
  *
@@ -18,12 +19,14 @@ const path = require('path')
 const { AlknetError, optionError } = require('./errors')
 const { formatHostPort, printable } = require('./addresses')
 const { readInput } = require('./files')
+const { formatPlaces } = require('./listen-options')
 const { closest, namesForFiles } = require('./options')
 const { TomlProblem, parseToml } = require('./toml')
 
 const MAX_FILE = 1024 * 1024
-const SECTIONS = ['server', 'forwarding', 'client', 'profiles']
+const SECTIONS = ['server', 'forwarding', 'listeners', 'client', 'profiles']
 const PARTS = { default: 'default', rules: 'rules', 'permit-listen': 'permitListen' }
+const LISTENER = { transport: 'transport', listen: 'listen', 'tls-cert': 'tlsCert', 'tls-key': 'tlsKey' }
 const LOG = ['log-level', 'log-format', 'log-time', 'log-file', 'quiet']
 
 // Flags that are called otherwise than their option.
@@ -99,8 +102,9 @@ class Config {
     const { value } = this._document
     for (const name of Object.keys(value)) {
       if (!SECTIONS.includes(name)) throw this._unknown([name], SECTIONS)
-      if (!isTable(value[name])) throw this._fail([name], `${name} must be a table: [${name}]`)
+      if (name !== 'listeners' && !isTable(value[name])) throw this._fail([name], `${name} must be a table: [${name}]`)
     }
+    this._checkListeners(value.listeners)
     for (const name of Object.keys(value.profiles ?? {})) {
       if (!isTable(value.profiles[name])) throw this._fail(['profiles', name], `a profile is a table: [profiles.${printable(name)}]`)
       this._checkKeys(['profiles', name], value.profiles[name], [...keysOf('connect').keys(), ...LOG])
@@ -108,6 +112,12 @@ class Config {
     this._checkKeys(['server'], value.server ?? {}, [...keysOf('serve').keys(), ...LOG])
     this._checkKeys(['client'], value.client ?? {}, [...keysOf('connect').keys(), ...LOG])
     this._checkKeys(['forwarding'], value.forwarding ?? {}, Object.keys(PARTS))
+  }
+
+  _checkListeners (list) {
+    if (list === undefined) return
+    if (!Array.isArray(list) || !list.every(isTable)) throw this._fail(['listeners'], 'listeners must be tables: [[listeners]]')
+    for (const [index, one] of list.entries()) this._checkKeys(['listeners', index], one, Object.keys(LISTENER))
   }
 
   _checkKeys (section, table, known) {
@@ -125,8 +135,12 @@ class Config {
   }
 
   _readServer () {
-    const { server = {}, forwarding = {} } = this._document.value
+    const { server = {}, forwarding = {}, listeners } = this._document.value
     this._readTable(['server'], server)
+    if (listeners !== undefined) {
+      this.options.listeners = listeners.map((one) => this._listener(one))
+      this._paths.set('listeners', ['listeners'])
+    }
     const parts = {}
     for (const [written, value] of Object.entries(forwarding)) {
       const name = PARTS[keyOf(written)]
@@ -134,6 +148,13 @@ class Config {
       this._paths.set(`forwarding.${name}`, ['forwarding', written])
     }
     if (Object.keys(parts).length > 0) this.options.forwarding = parts
+  }
+
+  _listener (table) {
+    return Object.fromEntries(Object.entries(table).map(([written, value]) => {
+      const name = LISTENER[keyOf(written)]
+      return [name, PATHS.has(name) ? this._resolved(value) : value]
+    }))
   }
 
   _readClient (profile) {
@@ -247,6 +268,7 @@ function formatValue (value) {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (value === null || value instanceof Uint8Array || typeof value !== 'object') return undefined
   if (value.text !== undefined) return quote(value.text) // a forward, a network, penalties
+  if (value.transport !== undefined) return quote(formatPlaces([value])[0])
   if (value.fd !== undefined) return quote(`fd:${value.fd}`)
   return quote(formatHostPort(value.address ?? value.host, value.port))
 }
@@ -257,6 +279,11 @@ function formatLine (key, name, value) {
   if (SECRETS.has(name)) return `# ${key}: set, and not shown`
   const text = formatValue(value)
   return text === undefined ? `# ${key}: ${value === null ? 'off' : 'given in code'}` : `${key} = ${text}`
+}
+
+function formatListener (one) {
+  const lines = Object.entries(LISTENER).filter(([, name]) => one[name] !== undefined)
+  return ['', '[[listeners]]', ...lines.map(([key, name]) => formatLine(key, name, one[name]))]
 }
 
 function formatRules (rules) {
@@ -286,6 +313,7 @@ function formatConfig (command, options) {
     permitListen === null
       ? '# permit-listen: not set; loopback:1024-65535 stands'
       : `permit-listen = ${formatRules(permitListen)}`)
+  for (const one of options.listeners ?? []) lines.push(...formatListener(one))
   return `${lines.join('\n')}\n`
 }
 

@@ -8,7 +8,7 @@
 
 const authorizer = require('./authorizer')
 
-const NAMES = ['accepted', 'acceptErrors', 'logins']
+const NAMES = ['accepted', 'acceptErrors', 'tlsFailures', 'logins']
 
 // A reason is one that the log has, too.
 const REASONS = {

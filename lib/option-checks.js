@@ -152,8 +152,9 @@ function serverListen (name, value) {
   return { fd }
 }
 
+/** host[:port]; the port that is not said depends on the transport. */
 function serverAddress (name, value) {
-  const parsed = hostPort(22)(name, value)
+  const parsed = hostPort(null)(name, value)
   if (parsed.port === 0) throw optionError(name, 'the port must be 1 to 65535')
   return parsed
 }

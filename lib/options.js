@@ -13,9 +13,10 @@ const { canonicalHost, printable } = require('./addresses')
 const { formatPlace, parseForward, parseRemoteForward } = require('./forward-spec')
 const { parseListenRule, parseRule } = require('./rules')
 const { LEVELS, FORMATS } = require('./log')
+const { DEFAULT_PORTS, defaultPlace, listenPlaces, listenSpec, listenerEntry } = require('./listen-options')
 const { parseProxies } = require('./proxies')
 const {
-  abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, oneOf, parsedBy, passphrase, pathOrBytes, pin, remoteBind, seconds, serverAddress, serverListen, several, socketPath, socksAuth, socksListen, text
+  abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, oneOf, parsedBy, passphrase, pathOrBytes, pin, remoteBind, seconds, serverAddress, several, socketPath, socksAuth, socksListen, text
 } = require('./option-checks')
 const { network, penalties } = require('./penalty-options')
 
@@ -79,6 +80,13 @@ function algorithms (name, value) {
   return [...new Set(list)].join(',')
 }
 
+/** A name or an address, as a certificate has it: no other script, no scope. */
+function tlsName (name, value) {
+  const canonical = typeof value === 'string' ? canonicalHost(value) : null
+  if (canonical === null || canonical.length > 253) throw optionError(name, 'must be a host name or an address')
+  return canonical
+}
+
 function logOption (name, value) {
   if (value === false) return null
   if (value === null || typeof value !== 'object') throw optionError(name, 'must be false, or { level, format, time, write }')
@@ -117,7 +125,7 @@ const USER = text(255, /^(?!-)[^\x00-\x1f\x7f]+$/, 'a user name of 1 to 255 char
 
 const COMMON = {
   control: [control, 'off'],
-  transport: [oneOf(['tcp'], ['tls', 'iroh']), 'tcp'],
+  transport: [oneOf(Object.keys(DEFAULT_PORTS), ['iroh']), 'tcp'],
   passphrase: [passphrase],
   sshEngine: [oneOf(['native', 'libssh'], [])],
   kex: [algorithms],
@@ -141,6 +149,9 @@ const CLIENT = {
   ...COMMON,
   server: [serverAddress],
   stream: [duplex],
+  tlsServerName: [tlsName],
+  tlsCa: [several(pathOrBytes, 0), []],
+  insecure: [flag, false],
   identity: [several(pathOrBytes)],
   certificate: [several(pathOrBytes, 0), []],
   user: [USER, 'alknet'],
@@ -169,7 +180,11 @@ const SERVER = {
   authorizedKeys: [several(pathOrBytes, 0), []],
   certAuthority: [several(pathOrBytes, 0), []],
   revokedKeys: [several(pathOrBytes, 0), []],
-  listen: [several(serverListen, 0), [{ address: '0.0.0.0', port: 22 }]],
+  listen: [several(listenSpec, 0)],
+  listeners: [several(listenerEntry)],
+  tlsCert: [pathOrBytes],
+  tlsKey: [pathOrBytes],
+  tlsHandshakeTimeout: [seconds(1, DAY), 10],
   forwarding: [forwarding, forwarding('forwarding', {})],
   maxConnectionsPerIp: [integer(0, 1e6), 0],
   maxAuthAttempts: [integer(1, 1000), 10],
@@ -188,17 +203,18 @@ const SERVER = {
 
 // In the specification, not built yet.
 const PLANNED_CLIENT = [
-  'peer', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay',
+  'peer', 'irohRelay',
   'retry'
 ]
 const PLANNED_SERVER = [
-  'listeners', 'tlsCert', 'tlsKey', 'acmeDomain', 'acmeDirectory',
+  'acmeDomain', 'acmeDirectory',
   'acmeContact', 'acmeCache', 'acmeChallenge', 'stealth', 'stealthUpstream', 'metrics'
 ]
 
 // What a server takes over while it runs. The rest waits for the next start.
 const RELOADABLE = [
   'authorizedKeys', 'certAuthority', 'revokedKeys', 'forwarding', 'maxConnectionsPerIp', 'maxAuthAttempts', 'maxUnauthenticated', 'maxUnauthenticatedPerIp', 'loginGrace',
+  'tlsCert', 'tlsKey', 'tlsHandshakeTimeout',
   'penalties', 'penaltyExempt', 'maxSessions', 'maxLookups', 'maxChannels', 'maxRemoteForwards', 'connectTimeout', 'proxy', 'keepalive', 'keepaliveMax', 'authorize', 'authorizeTimeout'
 ]
 
@@ -258,6 +274,20 @@ function isLoopback (address) {
   return address === '::1' || address.startsWith('127.')
 }
 
+// What would have no effect is a mistake, and one about trust is a grave one.
+function checkTls ({ transport, stream, server, tlsServerName, tlsCa, insecure }) {
+  if (transport !== 'tls') {
+    for (const [name, isSet] of [['tlsServerName', tlsServerName !== undefined], ['tlsCa', tlsCa.length > 0], ['insecure', insecure]]) {
+      if (isSet) throw optionError(name, 'makes sense only with the transport tls')
+    }
+    return
+  }
+  if (insecure && tlsCa.length > 0) throw optionError('insecure', 'makes no sense together with tlsCa')
+  if (stream !== undefined && server === undefined && tlsServerName === undefined && !insecure) {
+    throw optionError('tlsServerName', 'is required for tls over a stream without server: whose certificate has it to be?')
+  }
+}
+
 // Whose key it has to be does not follow from a stream.
 function checkStream ({ server, hostKey, proxy, dangerouslyAcceptAnyHostKey }) {
   if (proxy !== undefined) throw optionError('proxy', 'makes no sense together with stream: the stream leads there already')
@@ -269,6 +299,8 @@ function checkStream ({ server, hostKey, proxy, dangerouslyAcceptAnyHostKey }) {
 function checkClient (out) {
   if (out.stream !== undefined) checkStream(out)
   else if (out.server === undefined) throw optionError('server', 'is required: host[:port]')
+  checkTls(out)
+  if (out.server !== undefined) out.server = { ...out.server, port: out.server.port ?? DEFAULT_PORTS[out.transport] }
   if (out.identity === undefined) throw optionError('identity', 'is required: a private key (alknet keygen makes one)')
   out.knownHosts ??= [configFile('.config', 'alknet', 'known_hosts'), configFile('.ssh', 'known_hosts')]
   if (out.acceptNew && typeof out.knownHosts[0] !== 'string') {
@@ -300,6 +332,8 @@ function serverOptions (options) {
   if (out.hostKey === undefined) {
     throw optionError('hostKey', 'is required: the server\'s private key (alknet keygen makes one)')
   }
+  out.places = listenPlaces(out)
+  if (out.listeners === undefined) out.listen ??= [defaultPlace(out)]
   return out
 }
 
@@ -308,7 +342,7 @@ function socks5Options (options) {
   const names = ['socks5', 'socks5Auth', 'socks5Open', 'signal']
   const table = Object.fromEntries(names.map((name) => [name, CLIENT[name]]))
   const out = validate(table, [], { socks5: true, ...options })
-  checkClient({ ...out, server: '', identity: '', hostKey: [] })
+  checkClient({ ...out, server: {}, identity: '', hostKey: [], transport: 'tcp', tlsCa: [] })
   return out
 }
 
@@ -383,8 +417,8 @@ function onlyInCode (options) {
 /** The names of a client's or a server's options that a file may hold. */
 function namesForFiles (command) {
   const [table, planned] = command === 'serve' ? [SERVER, PLANNED_SERVER] : [CLIENT, PLANNED_CLIENT]
-  // A file has a section of its own for the parts of forwarding.
-  const others = [...IN_CODE_ONLY, 'forwarding']
+  // A file has sections of their own for these.
+  const others = [...IN_CODE_ONLY, 'forwarding', 'listeners']
   return [...Object.keys(table), ...planned].filter((name) => !others.includes(name))
 }
 

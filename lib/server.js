@@ -9,12 +9,14 @@
 const { EventEmitter } = require('events')
 const net = require('net')
 const { isDeepStrictEqual } = require('util')
+const binding = require('./binding')
 const { Authorize } = require('./authorize')
 const { Connection } = require('./connection')
 const { serverAnswers } = require('./control-answers')
 const { openControl } = require('./control-socket')
 const { Counters } = require('./counters')
 const { DuplexTransport } = require('./duplex')
+const { Entrance, placeKeys } = require('./entrance')
 const { canceled, fail, optionError, AlknetError } = require('./errors')
 const { unackedMs } = require('./keepalive')
 const { createLogger, NO_LOG } = require('./log')
@@ -28,11 +30,13 @@ const { Penalties } = require('./penalties')
 const { PROHIBITED } = require('./channels')
 const { Policy } = require('./policy')
 const { ServerSession } = require('./server-session')
-const { adopt, listen, rarely } = require('./listener')
+const { rarely } = require('./listener')
+const { serverContexts } = require('./tls-files')
+const { Handshake } = require('./tls-handshake')
 
 // What the log says of each kind of reload.
-const RELOADED = { all: 'reloaded', forwarding: 'forwarding reloaded', auth: 'authorized_keys reloaded' }
-const NOT_RELOADED = { all: 'not reloaded', forwarding: 'forwarding not reloaded', auth: 'authorized_keys not reloaded' }
+const RELOADED = { all: 'reloaded', forwarding: 'forwarding reloaded', auth: 'authorized_keys reloaded', tls: 'tls certificates reloaded' }
+const NOT_RELOADED = { all: 'not reloaded', forwarding: 'forwarding not reloaded', auth: 'authorized_keys not reloaded', tls: 'tls certificates not reloaded' }
 
 /**
  * One form of each address, for the log, the limits and whoever reads both: an
@@ -73,8 +77,9 @@ class Server extends EventEmitter {
     this._loops = 0
     this._lastSession = 0
     this._connections = new Set()
+    this._handshakes = new Map() // of TLS: the handshake => its ticket
     this._places = new Places() // what clients have us listen on
-    this._listeners = []
+    this._entrances = []
     this._addresses = []
     this._open = 0
     this._control = null
@@ -88,7 +93,7 @@ class Server extends EventEmitter {
   }
 
   /**
-   * { address, family, port } of the listener; an array when there are several.
+   * { address, family, port, transport } of the listener; an array when there are several.
    */
   address () {
     return this._addresses.length === 1 ? this._addresses[0] : this._addresses.slice()
@@ -96,7 +101,7 @@ class Server extends EventEmitter {
 
   /** How many clients are connected, logged in or not. */
   get connections () {
-    return this._connections.size
+    return this._connections.size + this._handshakes.size
   }
 
   /**
@@ -107,7 +112,7 @@ class Server extends EventEmitter {
     const clients = [...this._connections]
     const { sources, refused } = this._penalties.counts()
     return {
-      clients: clients.length,
+      clients: this.connections,
       sessions: this._limits.sessions,
       channels: clients.reduce((sum, one) => sum + one.channels, 0),
       penalisedSources: refused,
@@ -172,6 +177,17 @@ class Server extends EventEmitter {
   }
 
   /**
+   * Reads the certificates and keys of TLS again, for those who come from now
+   * on. When one cannot be used, all stay as they were.
+   */
+  reloadTls () {
+    return this._inTurn('tls', async () => {
+      const { places } = this._options
+      this._useContexts(places, await serverContexts(places, this._options))
+    })
+  }
+
+  /**
    * Reads authorized_keys, CAs and revocations again. When that fails, the old
    * state stays.
    */
@@ -200,18 +216,21 @@ class Server extends EventEmitter {
       ? { ...onlyInCode(this._raw), ...await changes() }
       : { ...this._raw, ...changes }
     const options = serverOptions(raw)
-    this._takeOver(raw, options, await loadAuthorizer(options))
+    const contexts = await serverContexts(options.places, options)
+    this._takeOver(raw, options, await loadAuthorizer(options), contexts)
   }
 
   // One step: nothing in here waits.
-  _takeOver (raw, options, auth) {
+  _takeOver (raw, options, auth, contexts) {
     const old = this._options
     const next = { ...old }
     for (const name of RELOADABLE) next[name] = options[name]
     for (const name of Object.keys(options)) {
-      if (RELOADABLE.includes(name) || isDeepStrictEqual(options[name], old[name])) continue
+      if (RELOADABLE.includes(name) || isSame(name, options, old)) continue
       this._log.warn('needs a new start', { option: name })
     }
+    // The certificates change with the files; the places only with a new start.
+    next.places = this._useContexts(options.places, contexts)
     this._raw = raw
     this._options = next
     this._policy = this._policyOf(next)
@@ -251,8 +270,9 @@ class Server extends EventEmitter {
    */
   async close ({ drainMs = 0 } = {}) {
     this._isClosing = true
-    for (const listener of this._listeners) listener.close()
-    this._listeners = []
+    for (const { handle } of this._entrances) handle.close()
+    this._entrances = []
+    for (const handshake of this._handshakes.keys()) handshake.close()
     this._backlog.close()
     await Promise.all([...this._connections].map(async (connection) => {
       await connection.end(drainMs, 'server_closed')
@@ -268,12 +288,12 @@ class Server extends EventEmitter {
   }
 
   ref () {
-    for (const listener of this._listeners) listener.ref()
+    for (const { handle } of this._entrances) handle.ref()
     return this
   }
 
   unref () {
-    for (const listener of this._listeners) listener.unref()
+    for (const { handle } of this._entrances) handle.unref()
     return this
   }
 
@@ -297,16 +317,16 @@ class Server extends EventEmitter {
     this._control.closed.then(() => this.onclose())
   }
 
-  _listen () {
-    for (const { address, port, fd } of this._options.listen) {
-      const listener = fd === undefined ? listen(address, port) : adopt(fd)
-      listener.owner = this
-      this._listeners.push(listener)
-      this._addresses.push(listener.address())
+  /** contexts: for the places of the options, in their order. */
+  _listen (contexts) {
+    for (const [index, place] of this._options.places.entries()) {
+      const entrance = new Entrance(this, place, contexts[index])
+      this._entrances.push(entrance)
+      this._addresses.push(entrance.address)
       this._open++
     }
-    for (const one of this._addresses) {
-      this._log.info('listening', { transport: 'tcp', address: one.address, port: one.port })
+    for (const { transport, address } of this._entrances) {
+      this._log.info('listening', { transport, address: address.address, port: address.port })
     }
     const { rules, default: byDefault } = this._options.forwarding
     if (rules.length === 0 && byDefault === 'allow') {
@@ -315,6 +335,15 @@ class Server extends EventEmitter {
     if (this._options.proxy !== undefined) {
       this._log.info('names go to the proxy as they are: where they lead is for its own rules to say', {})
     }
+  }
+
+  // Those of places where nobody listens are for the next start. Gives the
+  // places that are in force.
+  _useContexts (places, contexts) {
+    const fresh = new Map(placeKeys(places).map((key, index) => [key, { place: places[index], context: contexts[index] }]))
+    const keys = placeKeys(this._options.places)
+    for (const [index, entrance] of this._entrances.entries()) entrance.context = fresh.get(keys[index])?.context ?? entrance.context
+    return this._options.places.map((place, index) => fresh.get(keys[index])?.place ?? place)
   }
 
   // ---- for its connections
@@ -374,7 +403,7 @@ class Server extends EventEmitter {
   }
 
   _checkClosed () {
-    if (this._open > 0 || this._connections.size > 0 || this._resolveClosed === null) return
+    if (this._open > 0 || this.connections > 0 || this._resolveClosed === null) return
     this._resolveClosed()
     this._resolveClosed = null
     this.emit('close')
@@ -382,18 +411,44 @@ class Server extends EventEmitter {
 
   // ---- events of the listeners
 
-  onstream (stream) {
+  /** A client has connected. stream: of the addon, open. */
+  _arrive (stream, { transport, context }) {
     const peer = stream.peer()
     if (peer === null) return stream.close()
-    this._enter(stream, { address: plainAddress(peer.address), port: peer.port, transport: 'tcp' })
+    this._enter(stream, { address: plainAddress(peer.address), port: peer.port, transport }, context)
   }
 
-  /** A client comes in, or is turned away. stream: of the addon, open. */
-  _enter (stream, peer) {
+  /**
+   * A client comes in, or is turned away. stream: of the addon, open. context:
+   * with what to speak TLS first; null: it is not spoken, or was.
+   */
+  _enter (stream, peer, context = null) {
     const ticket = this._penalties.refuses(peer.address) ? 'penalty' : this._limits.enter(peer.address)
     if (typeof ticket === 'string') return this._turnAway(stream, peer, ticket)
+    stream.limitUnacked(unackedMs(this._options))
+    if (context === null) this._admit(stream, peer, ticket)
+    else this._secure(stream, peer, ticket, context)
+  }
+
+  // It counts as not logged in from here on, and holds up nobody.
+  _secure (stream, peer, ticket, context) {
+    const { tlsHandshakeTimeout: seconds } = this._options
+    const handshake = new Handshake(binding.tlsServer(stream, context), seconds * 1000, `${seconds} s (tlsHandshakeTimeout)`, (err, secured) => {
+      this._handshakes.delete(handshake)
+      if (err === null) return this._admit(secured, peer, ticket)
+      this._limits.leave(ticket)
+      if (this._isClosing) return this._checkClosed()
+      this._logRefusal('tls handshake failed', {
+        remote_addr: peer.address, remote_port: peer.port, transport: peer.transport, reason: err.code, problem: err.message
+      })
+      this._counters.count('tlsFailures')
+      this._punish(peer.address, err.code === 'ERR_ALKNET_TIMEOUT' ? 'grace_exceeded' : 'no_auth')
+    })
+    this._handshakes.set(handshake, ticket)
+  }
+
+  _admit (stream, peer, ticket) {
     try {
-      stream.limitUnacked(unackedMs(this._options))
       this._connections.add(new Connection(this, stream, peer, ticket))
       this._counters.count('accepted')
     } catch (err) {
@@ -421,12 +476,22 @@ class Server extends EventEmitter {
   }
 }
 
+// Where a server listens is the same also when its certificates are others.
+function isSame (name, options, old) {
+  if (name === 'places') return true // what becomes of the others
+  if (name !== 'listeners' || options.listeners === undefined || old.listeners === undefined) {
+    return isDeepStrictEqual(options[name], old[name])
+  }
+  return isDeepStrictEqual(placeKeys(options.places), placeKeys(old.places))
+}
+
 /** raw: options as the user gave them. */
 async function startServer (raw) {
   const options = serverOptions(raw)
   const { signal } = options
   if (signal?.aborted) throw canceled('listen', signal.reason)
   const { keys, problems } = await loadHostKeys(options)
+  const contexts = await serverContexts(options.places, options)
   const server = new Server(options, keys)
   for (const { source, message } of problems) server._log.warn('host certificate of no use', { source, problem: message })
   server._raw = raw
@@ -434,7 +499,7 @@ async function startServer (raw) {
     await server._loadAuth()
     await server._openControl()
     if (signal?.aborted) throw canceled('listen', signal.reason)
-    server._listen()
+    server._listen(contexts)
   } catch (err) {
     await server.close()
     throw err instanceof AlknetError ? err : optionError('listen', err.message, err)
@@ -442,4 +507,4 @@ async function startServer (raw) {
   return server
 }
 
-module.exports = { Server, startServer }
+module.exports = { Server, plainAddress, startServer }

@@ -34,6 +34,8 @@ const { HttpAgent, HttpsAgent, connector } = require('./http-agent')
 const { RemoteForwards } = require('./remote-forward')
 const { RemoteListener } = require('./remote-listener')
 const { SocksListener } = require('./socks')
+const { clientContext } = require('./tls-files')
+const { secure } = require('./tls-handshake')
 const { Trace } = require('./trace')
 
 // Of whom only a stream is known: no known_hosts line but one for all is about it.
@@ -62,6 +64,7 @@ class Session extends EventEmitter {
     this._handle = null
     this._name = options.server ?? NAMELESS // in known_hosts
     this._duplex = null // the transport, when it is a stream of the user's
+    this._tls = null // the addon's TlsContext, of the transport tls
     this._stage = 'connect'
     this._nextKey = 0
     this._isReady = false
@@ -523,6 +526,21 @@ class Session extends EventEmitter {
 
 /** An open stream of the addon to the server. */
 async function openTransport (session, options) {
+  const began = performance.now()
+  const stream = await openInner(session, options)
+  if (session._tls === null) return stream
+  const { server, tlsServerName, insecure, connectTimeout, signal } = options
+  if (insecure) session._log.error('TLS CERTIFICATE NOT CHECKED: only the host key says who the server is', {})
+  const name = tlsServerName ?? canonicalHost(server?.host ?? '')
+  return secure(binding.tlsClient(stream, session._tls, name), {
+    timeoutMs: Math.max(1, connectTimeout * 1000 - (performance.now() - began)),
+    limit: `${connectTimeout} s (connectTimeout)`,
+    signal
+  })
+}
+
+/** What the transport goes over: TCP, or a stream of the user's. */
+async function openInner (session, options) {
   const { server, proxy, connectTimeout, signal } = options
   if (session._duplex === null) {
     const proxies = proxy?.to(canonicalHost(server.host) ?? server.host)
@@ -550,8 +568,10 @@ async function beginSession (options, duplex) {
   const { server, signal } = options
   if (signal?.aborted) throw canceled('connect', signal.reason)
   const { keys, known } = await loadCredentials(options)
+  const context = options.transport === 'tls' ? await clientContext(options) : null
   const session = new Session(options, keys, known)
   session._duplex = duplex
+  session._tls = context
   try {
     session._control = await openControl(options.control, 'connect', clientAnswers(session), session._log)
     await session._listen()
@@ -571,6 +591,9 @@ async function beginSession (options, duplex) {
 function atStage (err, stage, what) {
   if (err.stage === 'system') {
     return new AlknetError(`${what}: ${err.message}`, { code: err.code, errno: err.errno, stage, cause: err })
+  }
+  if (err.stage === 'tls' && err.code !== 'ERR_ALKNET_CANCELED') {
+    return new AlknetError(`${what}: ${err.message}`, { code: err.code, errno: err.errno, stage: 'tls', cause: err })
   }
   return err
 }

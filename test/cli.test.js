@@ -57,9 +57,8 @@ describe('alknet (command)', () => {
 
   it('knows every flag of the specification, and ignores none', async () => {
     const planned = {
-      connect: [['--peer', 'x'], ['--tls-server-name', 'x'], ['--tls-ca', 'x'], ['--insecure'],
-        ['--iroh-relay', 'x'], ['--retry'], ['--transport', 'tls']],
-      serve: [['--tls-cert', 'x'], ['--tls-key', 'x'], ['--acme-domain', 'x'], ['--acme-directory', 'x'],
+      connect: [['--peer', 'x'], ['--iroh-relay', 'x'], ['--retry'], ['--transport', 'iroh']],
+      serve: [['--acme-domain', 'x'], ['--acme-directory', 'x'],
         ['--acme-contact', 'x'], ['--acme-cache', 'x'], ['--acme-challenge', 'x'], ['--stealth'], ['--stealth-upstream', 'x'],
         ['--metrics', 'x'], ['--transport', 'iroh']]
     }

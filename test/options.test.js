@@ -1,6 +1,7 @@
 'use strict'
 
 const assert = require('assert')
+const { PassThrough } = require('stream')
 const { clientOptions, connectOptions, namesForFiles, serverOptions, socks5Options } = require('../lib/options')
 const { parseDuration } = require('../lib/option-checks')
 const { AlknetError } = require('../lib/errors')
@@ -78,13 +79,61 @@ describe('options', () => {
   })
 
   it('are never ignored when they are not built yet', () => {
-    for (const name of ['peer', 'tlsServerName', 'tlsCa', 'insecure', 'irohRelay', 'retry']) {
+    for (const name of ['peer', 'irohRelay', 'retry']) {
       refuses(() => clientOptions({ ...CLIENT, [name]: 'x' }), name, /not available yet/)
     }
-    for (const name of ['tlsCert', 'acmeDomain', 'stealth', 'metrics', 'listeners']) {
+    for (const name of ['acmeDomain', 'stealth', 'metrics']) {
       refuses(() => serverOptions({ ...SERVER, [name]: false }), name, /not available yet/)
     }
-    refuses(() => clientOptions({ ...CLIENT, transport: 'tls' }), 'transport', /not available yet/)
+    refuses(() => clientOptions({ ...CLIENT, transport: 'iroh' }), 'transport', /not available yet/)
+  })
+
+  it('have a port for each transport', () => {
+    assert.strictEqual(clientOptions(CLIENT).server.port, 22)
+    assert.strictEqual(clientOptions({ ...CLIENT, transport: 'tls' }).server.port, 443)
+    assert.strictEqual(clientOptions({ ...CLIENT, server: 'a:1', transport: 'tls' }).server.port, 1)
+    const tls = { tlsCert: 'c', tlsKey: 'k' }
+    assert.deepStrictEqual(serverOptions({ ...SERVER, transport: 'tls', ...tls }).listen, [{ address: '0.0.0.0', port: 443 }])
+    assert.deepStrictEqual(serverOptions({ ...SERVER, listen: [] }).places, [])
+  })
+
+  it('name what speaks tls, in listen or in listeners', () => {
+    const tls = { tlsCert: 'c', tlsKey: 'k' }
+    const tcp = { transport: 'tcp', address: '127.0.0.1', port: 22 }
+    const places = (options) => serverOptions({ ...SERVER, ...options }).places
+    assert.deepStrictEqual(places({ listen: ['127.0.0.1:22', 'TLS://[::1]:443'], ...tls }), [tcp, { transport: 'tls', address: '::1', port: 443, ...tls }])
+    assert.deepStrictEqual(places({ transport: 'tls', listen: ['tcp://127.0.0.1:22', 'localhost:443'], ...tls }),
+      [tcp, { transport: 'tls', address: '127.0.0.1', port: 443, ...tls }])
+    assert.deepStrictEqual(places({ listeners: { listen: 'tls://127.0.0.1:1', tlsCert: 'own' }, ...tls }),
+      [{ transport: 'tls', address: '127.0.0.1', port: 1, tlsCert: 'own', tlsKey: 'k' }])
+    assert.deepStrictEqual(places({ listeners: [{ listen: '127.0.0.1:22' }, { transport: 'tls', listen: ['127.0.0.1:1', '127.0.0.1:2'], ...tls }] }),
+      [tcp, ...[1, 2].map((port) => ({ transport: 'tls', address: '127.0.0.1', port, ...tls }))])
+    const wrong = (options, name, message) => refuses(() => places(options), name, message)
+    wrong({ listen: 'tls://127.0.0.1:1' }, 'tlsCert', /is required for tls/)
+    wrong({ listen: 'tls://127.0.0.1:1', tlsCert: 'c' }, 'tlsKey', /is required for tls/)
+    wrong({ listen: '127.0.0.1:1', ...tls }, 'tlsCert', /nothing listens for tls/)
+    wrong({ listen: '127.0.0.1:1', tlsKey: 'k' }, 'tlsKey', /nothing listens for tls/)
+    wrong({ listen: 'ws://127.0.0.1:1' }, 'listen', /"ws:\/\/" is not one of tcp:\/\/, tls:\/\//)
+    wrong({ listen: 'tls://127.0.0.1', ...tls }, 'listen', /has no port/)
+    wrong({ listen: 'tls://example.com:1', ...tls }, 'listen', /not an IP address/)
+    wrong({ listen: '127.0.0.1:1', listeners: { listen: '127.0.0.1:2' } }, 'listeners', /together with listen/)
+    wrong({ listeners: [{ listen: '127.0.0.1:1' }, {}] }, 'listeners', /^listeners: listen is required in each/)
+    wrong({ listeners: { listen: '127.0.0.1:1', tlsCrt: 'x' } }, 'listeners', /"tlsCrt" is not one of/)
+    wrong({ listeners: { listen: '127.0.0.1:1', transport: 'iroh' } }, 'listeners', /not available yet/)
+    for (const listeners of ['x', null, [], [5], [[]], [Buffer.alloc(1)]]) wrong({ listeners }, 'listeners', /./)
+  })
+
+  it('of tls have no effect elsewhere, and say so', () => {
+    for (const [name, value] of [['tlsServerName', 'a'], ['tlsCa', 'ca.pem'], ['insecure', true]]) {
+      refuses(() => clientOptions({ ...CLIENT, [name]: value }), name, /only with the transport tls/)
+      clientOptions({ ...CLIENT, transport: 'tls', [name]: value })
+    }
+    refuses(() => clientOptions({ ...CLIENT, transport: 'tls', tlsCa: 'x', insecure: true }), 'insecure', /together with tlsCa/)
+    assert.strictEqual(clientOptions({ ...CLIENT, transport: 'tls', tlsServerName: 'BÜCHER.example' }).tlsServerName, 'xn--bcher-kva.example')
+    const { server, ...nameless } = { ...CLIENT, hostKey: PIN, stream: new PassThrough(), transport: 'tls' }
+    refuses(() => clientOptions(nameless), 'tlsServerName', /is required for tls over a stream/)
+    clientOptions({ ...nameless, tlsServerName: 'a' })
+    clientOptions({ ...nameless, insecure: true })
   })
 
   it('take proxies: one, several, or those of the environment', () => {
@@ -112,6 +161,9 @@ describe('options', () => {
     user: ['', '-x', 'a\nb', 'x'.repeat(256), 7],
     hostKey: ['', 'SHA256:abc', 'MD5:00', `${PIN}x`, 'ssh-ed25519'],
     acceptNew: ['yes', 1],
+    tlsServerName: ['', 'a b', 'a:1', 7, 'x'.repeat(300)],
+    tlsCa: ['', 5, null],
+    insecure: ['yes', 1],
     socks5: ['', 'name:1', '127.0.0.1', '1.2.3.4:99999', 7],
     socks5Auth: ['', 'user', ':p', 'u:', `${'u'.repeat(256)}:p`],
     forward: ['', '1:a', '1:a:b', '/a', 7],

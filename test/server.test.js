@@ -75,7 +75,7 @@ describe('Server (scripted addon)', () => {
 
   it('says where it listens and who may come', async () => {
     s = await startServer({ authorizedKeys: undefined })
-    assert.deepStrictEqual(s.server.address(), { address: '127.0.0.1', family: 4, port: 2222 })
+    assert.deepStrictEqual(s.server.address(), { address: '127.0.0.1', family: 4, port: 2222, transport: 'tcp' })
     assert(s.lines.some((line) => line.startsWith('WARN nobody can log in')))
     assert(s.lines.includes('INFO listening transport=tcp address=127.0.0.1 port=2222'))
   })

@@ -10,8 +10,7 @@ const { openLog, withLogFile } = require('./log-file')
 const { notifier } = require('./service')
 
 const PLANNED = [
-  '--peer <id>', '--tls-server-name <name>', '--tls-ca <path>',
-  '--insecure', '--iroh-relay <url>', '--retry'
+  '--peer <id>', '--iroh-relay <url>', '--retry'
 ]
 
 const EPILOGUE = `
@@ -20,6 +19,7 @@ Examples:
   $ alknet connect --server example.com:2222 --identity key --host-key SHA256:... --socks5 127.0.0.1:0
   $ alknet connect --server example.com --identity key --forward 5432:db.internal:5432
   $ alknet connect --server example.com --identity key --remote-forward 8080:127.0.0.1:3000
+  $ alknet connect --transport tls --server example.com --identity key
   $ alknet connect --config alknet.toml --profile work
 
 The SOCKS5 proxy is always there; names are looked up at the server. SIGTERM and
@@ -69,7 +69,10 @@ function lost (cause) {
 /** The flags that say what to connect to, and how. */
 function addFlags (command) {
   command
-    .addOption(value('--server <host[:port]>', 'the server (required; default port: 22)', 'ALKNET_SERVER'))
+    .addOption(value('--server <host[:port]>', 'the server (required; default port: 22, for tls 443)', 'ALKNET_SERVER'))
+    .addOption(value('--tls-server-name <name>', 'whom to ask for with tls, and whose certificate it has to be (default: the server\'s name)'))
+    .addOption(repeatable('--tls-ca <path>', 'certificates (PEM) to trust besides the system\'s (repeatable)'))
+    .addOption(new Option('--insecure', 'do not check the certificate: only the host key says who the server is'))
     .addOption(repeatable('--identity <path>', 'private key (repeatable; required)', 'ALKNET_IDENTITY'))
     .addOption(repeatable('--certificate <path>', 'certificate for one of the identities, besides a PATH-cert.pub beside it (repeatable)'))
     .addOption(value('--user <name>', 'user name (default: alknet)', 'ALKNET_USER'))

@@ -4,14 +4,13 @@
 
 const { Option } = require('commander')
 const {
-  DRAIN_MS, addCommon, addPlanned, gather, number, onStop, passphrase, printer, repeatable, rules, value
+  DRAIN_MS, addCommon, addPlanned, gather, number, onStop, passphrase, placeOf, printer, repeatable, rules, value
 } = require('./shared')
 const { openLog, withLogFile } = require('./log-file')
 const { usage } = require('./running')
 const { notifier, withSockets } = require('./service')
 
 const PLANNED = [
-  '--tls-cert <path>', '--tls-key <path>',
   '--acme-domain <name>', '--acme-directory <url>', '--acme-contact <address>', '--acme-cache <path>',
   '--acme-challenge <kind>', '--stealth', '--stealth-upstream <url>',
   '--metrics <address>'
@@ -25,19 +24,16 @@ Examples:
   $ alknet serve --key host_key --authorized-keys authorized_keys --allow 169.254.169.254:80
 
   $ alknet serve --key host_key --authorized-keys authorized_keys --default deny --allow private:443 --allow '*.internal:5432 ops'
+  $ alknet serve --key host_key --authorized-keys authorized_keys --tls-cert fullchain.pem --tls-key privkey.pem --listen tls://0.0.0.0:443 --listen 0.0.0.0:22
   $ alknet serve --config alknet.toml --check
 
 Allowed are all targets but link-local, metadata and unspecified addresses and
 this server's own listeners, until a rule or --default says otherwise.
 docs/policy.md has the rules, docs/config.md the file.
 
-SIGHUP reads the file, the keys and the revocations again: all of it, or nothing when
+SIGHUP reads the file, the keys, the revocations and the certificates again: all of it, or nothing when
 something is wrong. SIGUSR1 opens the log file anew. SIGTERM and SIGINT stop accepting, let connections end for
 up to 2 s and exit with 0; a second one ends at once.`
-
-function hostPortOf ({ address, port }) {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-}
 
 /** A CA as a comment of TOML's, which holds no control characters. */
 function comment ({ source, line, type, fingerprint }) {
@@ -90,8 +86,9 @@ async function run (fromFlags, command) {
   process.on('SIGHUP', reload)
   try {
     server = await serve({ ...log.into(given), passphrase, signal: controller.signal })
-    for (const address of [server.address()].flat()) printer(given.isQuiet)(`listening on ${hostPortOf(address)}`)
-    manager.ready(`listening on ${[server.address()].flat().map(hostPortOf).join(', ')}`)
+    const places = [server.address()].flat().map(placeOf)
+    for (const place of places) printer(given.isQuiet)(`listening on ${place}`)
+    manager.ready(`listening on ${places.join(', ')}`)
     await server.closed
   } catch (err) {
     if (!controller.signal.aborted) throw given.explain(err)
@@ -112,7 +109,10 @@ function addFlags (command) {
     .addOption(repeatable('--authorized-keys <path>', 'who may log in (repeatable; default: nobody)'))
     .addOption(repeatable('--cert-authority <path>', 'public keys of CAs whose user certificates let in (repeatable; default: none)'))
     .addOption(repeatable('--revoked-keys <path>', 'keys, fingerprints or a KRL that let nobody in (repeatable; default: none)'))
-    .addOption(repeatable('--listen <addr:port>', 'where to listen (repeatable; port 0: any; fd:3: a socket that the process was started with; default: 0.0.0.0:22)'))
+    .addOption(repeatable('--listen <addr:port>', 'where to listen; tls://addr:port or tcp://addr:port says what is spoken there (repeatable; port 0: any; fd:3: a socket that the process was started with; default: 0.0.0.0:22, for tls 0.0.0.0:443)'))
+    .addOption(value('--tls-cert <path>', 'certificate for tls, and those it was signed with (PEM)'))
+    .addOption(value('--tls-key <path>', 'its private key (PEM)'))
+    .addOption(number('--tls-handshake-timeout <seconds>', 'time for a client\'s TLS handshake (default: 10)'))
     .addOption(number('--max-connections-per-ip <n>', '0: no limit (default: 0)'))
     .addOption(number('--max-auth-attempts <n>', 'keys a connection may try or ask about (default: 10)'))
     .addOption(number('--max-unauthenticated <n>', 'connections not logged in; random early drop from half on (default: 100)'))

@@ -49,7 +49,7 @@ function addPlanned (command, flags) {
 
 function addCommon (command) {
   command
-    .addOption(value('--transport <kind>', 'tcp (tls and iroh are not available yet)', 'ALKNET_TRANSPORT'))
+    .addOption(value('--transport <kind>', 'tcp or tls (default: tcp; iroh is not available yet)', 'ALKNET_TRANSPORT'))
     .addOption(number('--keepalive <seconds>', 'give up a peer that is silent for this long, times --keepalive-max; 0: never (default: 15)'))
     .addOption(number('--keepalive-max <n>', 'how often it is asked for a sign of life in that time (default: 3)'))
     .addOption(number('--max-channels <n>', 'connections at once in one session (default: 1024)'))
@@ -156,10 +156,11 @@ function explained (err, { config, isGiven, flagRules, renamed }) {
   return err
 }
 
-/** Where something listens: { address, port } or { path }. */
-function placeOf ({ address, port, path }) {
+/** Where something listens: { address, port } or { path }; with what is spoken there, if it is not plain SSH. */
+function placeOf ({ address, port, path, transport = 'tcp' }) {
   if (path !== undefined) return path
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  const place = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  return transport === 'tcp' ? place : `${transport}://${place}`
 }
 
 const LISTENERS = { socks5: 'SOCKS5 proxy', forward: 'forward', 'remote-forward': 'remote forward' }
@@ -202,7 +203,7 @@ function describeError (err) {
   return advice ? `${err.message}\n${advice}` : err.message
 }
 
-const EXIT_BY_STAGE = { options: 2, key: 2, auth: 3, hostkey: 4, dns: 5, connect: 5, proxy: 5 }
+const EXIT_BY_STAGE = { options: 2, key: 2, auth: 3, hostkey: 4, dns: 5, connect: 5, proxy: 5, tls: 5 }
 
 /** Spec §3. */
 function exitCodeOf (err) {

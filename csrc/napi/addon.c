@@ -15,7 +15,7 @@
 static const wrap_class_t *const classes[] = {
   &stream_class, &listener_class, &session_class, &socks_class,
   &door_class,   &relay_class,    &key_class,     &krl_class,
-  &duplex_class, &netwatch_class, &proxy_class,
+  &duplex_class, &netwatch_class, &proxy_class,   &tls_class,
 };
 
 static void on_idle(void *data)
@@ -144,6 +144,11 @@ static bool add_functions(napi_env env, napi_value exports)
     {"openDuplex", duplex_open},
     {"proxySocks5", proxy_socks5},
     {"proxyHttp", proxy_http},
+    {"tlsClientContext", tls_client_context},
+    {"tlsServerContext", tls_server_context},
+    {"tlsClient", tls_client},
+    {"tlsServer", tls_server},
+    {"tlsInfo", tls_info},
     {"readPrivateKey", key_read_private},
     {"readPublicBlob", key_read_blob},
     {"generateKey", key_generate},

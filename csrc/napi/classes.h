@@ -11,7 +11,7 @@
 
 extern const wrap_class_t stream_class, listener_class, session_class,
   socks_class, door_class, relay_class, key_class, krl_class, duplex_class,
-  netwatch_class, proxy_class;
+  netwatch_class, proxy_class, tls_class;
 
 /* A stream as a JS object that owns it. NULL: it is closed instead. */
 napi_value stream_wrap(wrap_env_t *e, alk_stream_t *s);
@@ -61,6 +61,11 @@ napi_value session_server(napi_env env, napi_callback_info info);
 napi_value duplex_open(napi_env env, napi_callback_info info);
 napi_value proxy_socks5(napi_env env, napi_callback_info info);
 napi_value proxy_http(napi_env env, napi_callback_info info);
+napi_value tls_client_context(napi_env env, napi_callback_info info);
+napi_value tls_server_context(napi_env env, napi_callback_info info);
+napi_value tls_client(napi_env env, napi_callback_info info);
+napi_value tls_server(napi_env env, napi_callback_info info);
+napi_value tls_info(napi_env env, napi_callback_info info);
 napi_value relay_join(napi_env env, napi_callback_info info);
 napi_value key_read_private(napi_env env, napi_callback_info info);
 napi_value key_read_blob(napi_env env, napi_callback_info info);

@@ -38,6 +38,7 @@ typedef enum {
   WRAP_DUPLEX,
   WRAP_NETWATCH,
   WRAP_PROXY,
+  WRAP_TLS,
   WRAP_CLASSES
 } wrap_id_t;
 

@@ -134,7 +134,7 @@ function wrong (): void {
   // @ts-expect-error a certificate is for somebody
   void alknet.signCertificate('ca', { key: 'x.pub', keyId: 'x' })
   // @ts-expect-error not available yet
-  void alknet.openSession({ server: 'x', identity: 'k', transport: 'tls' })
+  void alknet.openSession({ server: 'x', identity: 'k', transport: 'iroh' })
   // @ts-expect-error a session is made by openSession()
   void new alknet.Session()
   // @ts-expect-error a policy that there is not

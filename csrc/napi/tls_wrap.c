@@ -1,0 +1,222 @@
+/* tls_wrap.c - TLS contexts as JS objects, and TLS streams over streams.
+ * Reading certificates and keys takes milliseconds: it runs on libuv's pool and
+ * answers with a promise. */
+#include <string.h>
+
+#include "core/mem.h"
+
+#include "napi/classes.h"
+#include "net/tls.h"
+
+enum { PEM_MAX = 4 * 1024 * 1024 };
+
+typedef struct {
+  wrap_t wrap; /* first */
+  alk_tls_ctx_t *ctx;
+} tls_wrap_t;
+
+static void free_ctx(void *p)
+{
+  tls_wrap_t *w = p;
+  alk_tls_ctx_free(w->ctx);
+  alk_free(w);
+}
+
+typedef struct job job_t;
+struct job { /* one context that is made on the pool */
+  napi_async_work work;
+  napi_deferred deferred;
+  bool server;
+  char *pem, *key; /* certificates; a server's key */
+  size_t pem_len, key_len;
+  bool has_passphrase, has_alpn;
+  char passphrase[1024], alpn[256];
+  alk_tls_ctx_t *ctx;
+  alk_err_t err;
+};
+
+static void make_server(job_t *j)
+{
+  alk_tls_server_opts_t opts = {
+    .cert = {j->pem, j->pem_len},
+    .key = {j->key, j->key_len},
+    .passphrase = j->has_passphrase ? j->passphrase : NULL,
+    .alpn = j->has_alpn ? j->alpn : NULL,
+  };
+  j->ctx = alk_tls_server_ctx(&opts, &j->err);
+}
+
+static void make_client(job_t *j)
+{
+  alk_tls_client_opts_t opts = {
+    .ca = {j->pem, j->pem_len},
+    .insecure = j->pem == NULL,
+    .alpn = j->has_alpn ? j->alpn : NULL,
+  };
+  j->ctx = alk_tls_client_ctx(&opts, &j->err);
+}
+
+static void execute(napi_env env, void *data)
+{
+  (void) env;
+  job_t *j = data;
+  if (j->server)
+    make_server(j);
+  else
+    make_client(j);
+}
+
+static void free_job(napi_env env, job_t *j)
+{
+  if (j->work != NULL) (void) napi_delete_async_work(env, j->work);
+  alk_tls_ctx_free(j->ctx);
+  alk_free(j->pem);
+  alk_free_secret(j->key, j->key_len);
+  alk_free_secret(j, sizeof *j);
+}
+
+static napi_value wrap_ctx(wrap_env_t *e, job_t *j)
+{
+  tls_wrap_t *w = alk_alloc(sizeof *w);
+  w->ctx = j->ctx;
+  j->ctx = NULL;
+  napi_value object = wrap_new(e, &tls_class, &w->wrap);
+  if (object != NULL) wrap_detach(&w->wrap); /* the collector's, at once */
+  return object;
+}
+
+static void complete(napi_env env, napi_status status, void *data)
+{
+  job_t *j = data;
+  wrap_env_t *e = wrap_env(env);
+  if (e->exiting) {
+    /* Nobody waits. */
+  } else if (status != napi_ok || j->ctx == NULL) {
+    if (j->err.code == ALK_OK) alk_fail(&j->err, ALK_E_CANCELED, 0, "canceled");
+    (void) napi_reject_deferred(env, j->deferred, wrap_error(e, &j->err));
+  } else {
+    napi_value ctx = wrap_ctx(e, j);
+    if (ctx != NULL) (void) napi_resolve_deferred(env, j->deferred, ctx);
+  }
+  free_job(env, j);
+}
+
+/* Takes j. */
+static napi_value queue(napi_env env, job_t *j)
+{
+  napi_value promise;
+  if (napi_create_promise(env, &j->deferred, &promise) == napi_ok &&
+      napi_create_async_work(env, NULL, wrap_text(env, "alknet:tls"), execute,
+                             complete, j, &j->work) == napi_ok &&
+      napi_queue_async_work(env, j->work) == napi_ok)
+    return promise;
+  free_job(env, j);
+  return NULL;
+}
+
+static bool take_pem(napi_env env, napi_value v, char **out, size_t *len)
+{
+  const char *bytes;
+  if (!wrap_bytes(env, v, &bytes, len)) return false;
+  if (*len <= PEM_MAX) {
+    *out = alk_realloc(NULL, *len);
+    memcpy(*out, bytes, *len);
+    return true;
+  }
+  alk_err_t err;
+  alk_fail(&err, ALK_E_LIMIT, 0, "more than %d bytes of PEM", PEM_MAX);
+  wrap_throw(env, &err);
+  return false;
+}
+
+/* Text, or null. */
+static bool take_text(napi_env env, napi_value v, bool *has, char *out,
+                      size_t cap)
+{
+  *has = !wrap_is_null(env, v);
+  return !*has || wrap_str(env, v, out, cap);
+}
+
+napi_value tls_client_context(napi_env env, napi_callback_info info)
+{
+  napi_value argv[2];
+  wrap_args(env, info, 2, argv);
+  job_t *j = alk_alloc(sizeof *j);
+  if ((wrap_is_null(env, argv[0]) ||
+       take_pem(env, argv[0], &j->pem, &j->pem_len)) &&
+      take_text(env, argv[1], &j->has_alpn, j->alpn, sizeof j->alpn))
+    return queue(env, j);
+  free_job(env, j);
+  return NULL;
+}
+
+napi_value tls_server_context(napi_env env, napi_callback_info info)
+{
+  napi_value argv[4];
+  wrap_args(env, info, 4, argv);
+  job_t *j = alk_alloc(sizeof *j);
+  j->server = true;
+  if (take_pem(env, argv[0], &j->pem, &j->pem_len) &&
+      take_pem(env, argv[1], &j->key, &j->key_len) &&
+      take_text(env, argv[2], &j->has_passphrase, j->passphrase,
+                sizeof j->passphrase) &&
+      take_text(env, argv[3], &j->has_alpn, j->alpn, sizeof j->alpn))
+    return queue(env, j);
+  free_job(env, j);
+  return NULL;
+}
+
+/* The two streams' owner is in JS both times: the new object is for the layer,
+ * the one that was given has given its stream away. */
+napi_value tls_client(napi_env env, napi_callback_info info)
+{
+  napi_value argv[3];
+  char name[ALK_TLS_NAME_MAX];
+  bool has_name;
+  wrap_args(env, info, 3, argv);
+  tls_wrap_t *w = wrap_arg(env, argv[1], &tls_class);
+  if (w == NULL || !take_text(env, argv[2], &has_name, name, sizeof name))
+    return NULL;
+  alk_stream_t *s = stream_take(env, argv[0]);
+  if (s == NULL) return NULL;
+  return stream_wrap(wrap_env(env),
+                     alk_tls_client(s, w->ctx, has_name ? name : NULL));
+}
+
+napi_value tls_server(napi_env env, napi_callback_info info)
+{
+  napi_value argv[2];
+  wrap_args(env, info, 2, argv);
+  tls_wrap_t *w = wrap_arg(env, argv[1], &tls_class);
+  alk_stream_t *s = w == NULL ? NULL : stream_take(env, argv[0]);
+  if (s == NULL) return NULL;
+  return stream_wrap(wrap_env(env), alk_tls_server(s, w->ctx));
+}
+
+napi_value tls_info(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1], o, resumed;
+  alk_tls_info_t tls;
+  wrap_args(env, info, 1, argv);
+  const alk_stream_t *s = stream_peek(env, argv[0]);
+  if (s == NULL) return NULL;
+  if (!alk_tls_info(s, &tls)) return wrap_null(env);
+  if (napi_create_object(env, &o) != napi_ok ||
+      napi_get_boolean(env, tls.resumed, &resumed) != napi_ok)
+    return NULL;
+  wrap_set(env, o, "version", wrap_text(env, tls.version));
+  wrap_set(env, o, "cipher", wrap_text(env, tls.cipher));
+  wrap_set(env, o, "alpn", wrap_text(env, tls.alpn));
+  wrap_set(env, o, "name", wrap_text(env, tls.name));
+  wrap_set(env, o, "resumed", resumed);
+  return o;
+}
+
+static const wrap_method_t methods[] = {{NULL, NULL}};
+
+const wrap_class_t tls_class = {
+  .id = WRAP_TLS,
+  .name = "TlsContext",
+  .methods = methods,
+  .free = free_ctx,
+};

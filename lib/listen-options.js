@@ -1,0 +1,97 @@
+'use strict'
+
+/**
+ * Where a server listens, and what speaks there: the options listen, listeners,
+ * transport, tlsCert and tlsKey become one list of places. Pure.
+ */
+
+const { optionError } = require('./errors')
+const { formatHostPort, printable } = require('./addresses')
+const { oneOf, pathOrBytes, serverListen, several } = require('./option-checks')
+
+/** What a server can speak on a port of its own, and which port that mostly is. */
+const DEFAULT_PORTS = { tcp: 22, tls: 443 }
+const SCHEME = /^([a-z]+):\/\/(.*)$/i
+
+const transportOf = oneOf(Object.keys(DEFAULT_PORTS), ['iroh'])
+
+/** 'addr:port', 'fd:3', or 'tls://addr:port'. Gives { address, port } or { fd }, and the transport when it is said. */
+function listenSpec (name, value) {
+  const match = typeof value === 'string' ? SCHEME.exec(value) : null
+  if (match === null) return serverListen(name, value)
+  const scheme = match[1].toLowerCase()
+  if (!Object.hasOwn(DEFAULT_PORTS, scheme)) throw optionError(name, `"${printable(scheme)}://" is not one of tcp://, tls://`)
+  return { ...serverListen(name, match[2]), transport: scheme }
+}
+
+const ENTRY = { transport: transportOf, listen: several(listenSpec), tlsCert: pathOrBytes, tlsKey: pathOrBytes }
+
+/** One of `listeners`: { transport, listen, tlsCert, tlsKey }. */
+function listenerEntry (name, value) {
+  if (value === null || typeof value !== 'object' || Array.isArray(value) || value instanceof Uint8Array) {
+    throw optionError(name, 'must be objects { transport, listen, tlsCert, tlsKey }')
+  }
+  const out = {}
+  for (const key of Object.keys(value)) {
+    if (!Object.hasOwn(ENTRY, key)) throw optionError(name, `"${printable(key)}" is not one of ${Object.keys(ENTRY).join(', ')}`)
+    if (value[key] !== undefined) out[key] = within(name, key, () => ENTRY[key](key, value[key]))
+  }
+  if (out.listen === undefined) throw optionError(name, 'listen is required in each: addr:port')
+  return out
+}
+
+/** An error about a part of an option is one about the option. */
+function within (name, key, check) {
+  try {
+    return check()
+  } catch (err) {
+    throw optionError(name, err.message, err)
+  }
+}
+
+/** The text of each place, with its scheme. */
+function formatPlaces (list) {
+  return list.map(({ transport, address, port, fd }) => `${transport}://${fd === undefined ? formatHostPort(address, port) : `fd:${fd}`}`)
+}
+
+function placesOf (list, { transport, tlsCert, tlsKey }) {
+  return list.map((one) => {
+    const place = { ...one, transport: one.transport ?? transport }
+    return place.transport === 'tls' ? { ...place, tlsCert, tlsKey } : place
+  })
+}
+
+function checkPlaces (places, option, { tlsCert, tlsKey }) {
+  for (const place of places.filter((one) => one.transport === 'tls')) {
+    if (place.tlsCert === undefined) throw optionError(option('tlsCert'), 'is required for tls: the certificate and those it was signed with, PEM')
+    if (place.tlsKey === undefined) throw optionError(option('tlsKey'), 'is required for tls: the certificate\'s private key, PEM')
+  }
+  if (places.some((one) => one.transport === 'tls')) return
+  if (tlsCert !== undefined) throw optionError('tlsCert', 'nothing listens for tls: set transport, or listen to tls://addr:port')
+  if (tlsKey !== undefined) throw optionError('tlsKey', 'nothing listens for tls: set transport, or listen to tls://addr:port')
+}
+
+/**
+ * All places that checked options of serve() name: { transport, address, port }, or
+ * { transport, fd }, and tlsCert and tlsKey for tls. An entry of listeners without a certificate
+ * has that of the options.
+ */
+function listenPlaces (options) {
+  const { listen, listeners, transport, tlsCert, tlsKey } = options
+  if (listeners === undefined) {
+    const places = placesOf(listen ?? [defaultPlace(options)], options)
+    checkPlaces(places, (name) => name, options)
+    return places
+  }
+  if (listen !== undefined) throw optionError('listeners', 'makes no sense together with listen: say all in one of them')
+  const places = listeners.flatMap((one) => placesOf(one.listen, { transport, tlsCert, tlsKey, ...one }))
+  checkPlaces(places, (name) => name, options)
+  return places
+}
+
+/** Where a server listens when nobody has said. */
+function defaultPlace ({ transport }) {
+  return { address: '0.0.0.0', port: DEFAULT_PORTS[transport] }
+}
+
+module.exports = { DEFAULT_PORTS, defaultPlace, formatPlaces, listenPlaces, listenSpec, listenerEntry }

@@ -1,0 +1,135 @@
+'use strict'
+
+/**
+ * What TLS is given: whom a client trusts, and what a server shows. Both become
+ * contexts of the addon, before anything is connected or listened on.
+ *
+ * A client trusts the system's CAs and those of tlsCa. The system's are those of
+ * SSL_CERT_FILE, else the first of PLACES that is there, else Node's own list.
+ */
+
+const crypto = require('crypto')
+const tls = require('tls')
+const binding = require('./binding')
+const { AlknetError, canceled, optionError } = require('./errors')
+const { readInput } = require('./files')
+
+const MAX_PEM = 1024 * 1024
+
+// Of Debian, Alpine and Arch; of Fedora; of SUSE; of macOS and the BSDs.
+const PLACES = [
+  '/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem', '/etc/ssl/cert.pem'
+]
+
+async function readPem (source, option) {
+  try {
+    return await readInput(source, option, MAX_PEM)
+  } catch (err) {
+    throw optionError(option, err.message, err)
+  }
+}
+
+/** The CAs that this system trusts, as PEM. */
+async function systemRoots (env = process.env, places = PLACES) {
+  // Whoever sets it means it: no other list in its place.
+  if (env.SSL_CERT_FILE) return (await readPem(env.SSL_CERT_FILE, 'SSL_CERT_FILE')).data
+  for (const place of places) {
+    try {
+      return (await readInput(place, 'tlsCa', MAX_PEM)).data
+    } catch (err) {
+      if (err.code !== 'ENOENT') throw err
+    }
+  }
+  return Buffer.from(tls.rootCertificates.join('\n'))
+}
+
+// The last one that was made: many sessions mostly trust the same CAs, and it
+// takes a while, and a megabyte, to read them.
+let last = { key: '', context: new WeakRef({}) }
+
+async function readCa (source) {
+  const { data, name } = await readPem(source, 'tlsCa')
+  // By itself: what is wrong with it would else be wrong with all of them.
+  await binding.tlsClientContext(data, null).catch((err) => {
+    throw optionError('tlsCa', name === 'tlsCa' ? err.message : `${name}: ${err.message}`, err)
+  })
+  return data
+}
+
+/** The system's CAs and those of tlsCa, as PEM. */
+async function allTrusted (tlsCa) {
+  const parts = [await systemRoots(), ...await Promise.all(tlsCa.map(readCa))]
+  return Buffer.concat(parts.flatMap((one) => [one, Buffer.from('\n')]))
+}
+
+/**
+ * A client's context.
+ * @param {object} options tlsCa and insecure, of clientOptions()
+ * @returns {Promise<object>} the addon's TlsContext
+ */
+async function clientContext ({ tlsCa, insecure }) {
+  const pem = insecure ? null : await allTrusted(tlsCa)
+  const key = pem === null ? 'insecure' : crypto.createHash('sha256').update(pem).digest('hex')
+  const before = last.key === key ? last.context.deref() : undefined
+  if (before !== undefined) return before
+  const context = await binding.tlsClientContext(pem, null).catch((err) => {
+    throw optionError('tlsCa', `the system's CAs: ${err.message}`, err)
+  })
+  last = { key, context: new WeakRef(context) }
+  return context
+}
+
+async function askPassphrase (passphrase, name) {
+  const answer = typeof passphrase === 'function' ? await passphrase(name) : passphrase
+  return answer === null || answer === undefined ? null : String(answer)
+}
+
+/**
+ * A server's context. Throws when the certificate and the key are not for each
+ * other, or the certificate is not valid now.
+ * @param {object} place tlsCert and tlsKey: paths, or bytes
+ * @param {object} options passphrase and signal, of serverOptions()
+ * @returns {Promise<object>} the addon's TlsContext
+ */
+async function serverContext ({ tlsCert, tlsKey }, { passphrase, signal }) {
+  const cert = await readPem(tlsCert, 'tlsCert')
+  const key = await readPem(tlsKey, 'tlsKey')
+  try {
+    const isEncrypted = /-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m.test(key.data.toString('latin1'))
+    const answer = isEncrypted ? await askPassphrase(passphrase, key.name) : null
+    if (signal?.aborted) throw canceled('listen', signal.reason)
+    return await binding.tlsServerContext(cert.data, key.data, answer, null)
+  } catch (err) {
+    if (!(err instanceof AlknetError) || err.code === 'ERR_ALKNET_CANCELED') throw err
+    const [option, { name }] = err.code === 'ERR_ALKNET_KEY' ? ['tlsKey', key] : ['tlsCert', cert]
+    throw optionError(option, `${name === option ? '' : `${name}: `}${err.message}`, err)
+  } finally {
+    key.data.fill(0) // a copy of ours, also where the bytes were given
+  }
+}
+
+/**
+ * The contexts for places of listenPlaces(), in their order; null where no TLS
+ * is spoken. Places with the same files share one.
+ */
+async function serverContexts (places, options) {
+  const made = []
+  const out = []
+  for (const place of places) {
+    if (place.transport !== 'tls') {
+      out.push(null)
+      continue
+    }
+    let one = made.find(({ tlsCert, tlsKey }) => tlsCert === place.tlsCert && tlsKey === place.tlsKey)
+    if (one === undefined) {
+      // One after the other: a passphrase prompt is for one key.
+      one = { ...place, context: await serverContext(place, options) }
+      made.push(one)
+    }
+    out.push(one.context)
+  }
+  return out
+}
+
+module.exports = { clientContext, serverContexts, systemRoots }
