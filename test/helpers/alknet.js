@@ -81,7 +81,7 @@ async function startServe (scope, options = {}) {
     ...(options.penalties ? [] : ['--penalties', 'off']),
     ...engineArgs(options.engine || engines.serve),
     ...(options.args || [])], { env: options.env })
-  const { host, port } = address(await proc.waitFor(new RegExp(`listening on ${ADDRESS}`)))
+  const { host, port } = address(await proc.waitFor(new RegExp(`listening on (?:tls://)?${ADDRESS}`)))
   return {
     proc,
     host,
