@@ -81,8 +81,8 @@ export interface SocksOptions {
 
 /** Where the server is. */
 export type ServerOptions = {
-  /** `'host[:port]'`, IPv6 in brackets. Default port: 22, for tls 443. */
-  server: string
+  /** `'host[:port]'`, IPv6 in brackets. Default port: 22, for tls 443. Several are tried in their order, the last good one first. */
+  server: string | string[]
   stream?: undefined
 } | {
   /** The name to look for in known_hosts. Without it `hostKey` is needed. */
@@ -121,6 +121,19 @@ export interface ClientOptions extends CommonOptions, SocksOptions {
   handshakeTimeout?: Seconds
   /** Seconds for the server to reach a target. **Default:** `30`. */
   openTimeout?: Seconds
+  /**
+   * Whether a session that is lost connects again. **Default:** `false`: it is
+   * over. `true` is for ever, after 1, 2, 4, 8, 16, 30, 30 … seconds.
+   */
+  reconnect?: boolean | ReconnectOptions
+  /** Whether the first connection is tried again, too. **Default:** `false`: its first failure is what `openSession()` rejects with. */
+  retry?: boolean
+  /** Seconds that what is new waits for a session that is lost; 0: it does not. **Default:** `10`. */
+  waitTimeout?: Seconds
+  /** How much of it may wait, 1 to 65536. **Default:** `1024`. */
+  maxWaiting?: number
+  /** Gets the session before it connects: for the events of its beginning. */
+  onSession?: (session: Session) => void
   /** Local forwards: `'[bind:]port:host:hostport'`, or a path of a Unix socket on either side. */
   forward?: string | string[]
   /**
@@ -129,6 +142,15 @@ export interface ClientOptions extends CommonOptions, SocksOptions {
    * All of them are granted, or there is no session.
    */
   remoteForward?: string | string[]
+}
+
+export interface ReconnectOptions {
+  /** Tries in a row without success until the session is over; 0: any number. **Default:** `0`. */
+  maxAttempts?: number
+  /** The first wait; each is twice the last and up to a fifth longer. **Default:** `1000`. */
+  minDelayMs?: number
+  /** The longest wait. **Default:** `30000`. */
+  maxDelayMs?: number
 }
 
 export type ConnectOptions = SessionOptions & {
@@ -342,6 +364,8 @@ export interface Listener<A = Address | { path: string }> {
   readonly kind: 'socks5' | 'forward' | 'remote-forward' | 'listen'
   /** What was asked for, as text that says the same again. */
   readonly spec: string
+  /** Whether it does. One at the server does not while the session is lost, or when the server refuses it afterwards. */
+  readonly isListening: boolean
   /**
    * Where it listens, with the real port, or the path of a Unix socket. Of a
    * remote forward: at the server, the address as it was asked for (`'localhost'`,
@@ -382,7 +406,8 @@ export interface RemoteListener extends Listener, AsyncIterable<{ stream: Stream
   off (event: 'connection', listener: (stream: Stream, info: IncomingInfo) => void): this
 }
 
-export type SessionState = 'connecting' | 'ready' | 'closing' | 'closed'
+/** One that is not to reconnect is never lost or waiting: it closes. */
+export type SessionState = 'connecting' | 'ready' | 'lost' | 'waiting' | 'closing' | 'closed'
 
 export interface SessionStats {
   /** Of the transport, encryption and all. */
@@ -391,6 +416,7 @@ export interface SessionStats {
   /** Open now. */
   channels: number
   channelsTotal: number
+  reconnects: number
 }
 
 /** What undici's `Agent` and `Pool` take as `connect`. */
@@ -400,9 +426,9 @@ export type Connector = (options: any, callback: (...args: any[]) => void) => vo
 export class Session extends EventEmitter {
   private constructor ()
   readonly state: SessionState
-  /** What was negotiated; null when the session is over. */
+  /** What was negotiated; null while there is no connection. */
   readonly info: SessionInfo | null
-  /** The SOCKS5 proxies, forwards, remote forwards and `listen()`s that stand now. */
+  /** The SOCKS5 proxies, forwards, remote forwards and `listen()`s; those at the server also while it does not listen. */
   readonly openListeners: Listener[]
   /** Why the session ended; null while it lives, and when it was closed here. */
   readonly error: AlknetError | null
@@ -411,7 +437,8 @@ export class Session extends EventEmitter {
   /**
    * Opens a channel; a name is looked up at the server. Rejects with
    * `ERR_ALKNET_CHANNEL` (and `reason`), `ERR_ALKNET_TIMEOUT`,
-   * `ERR_ALKNET_CANCELED`, `ERR_ALKNET_CLOSED`, `ERR_ALKNET_OPTION`.
+   * `ERR_ALKNET_CANCELED`, `ERR_ALKNET_CLOSED`, `ERR_ALKNET_OPTION`. While the
+   * session is lost it waits: `waitTimeout`, `maxWaiting` (`ERR_ALKNET_LIMIT`).
    */
   open (target: Target, options?: CallOptions): Promise<Stream>
   /** Adds a SOCKS5 proxy. Rejects with the system's code when it cannot listen. */
@@ -438,6 +465,12 @@ export class Session extends EventEmitter {
   /** Milliseconds to an answer of the server. Rejects with `ERR_ALKNET_UNSUPPORTED` where the engine cannot tell. */
   rtt (options?: CallOptions): Promise<number>
   stats (): SessionStats
+  /**
+   * Gives up the connection to the server and makes a new one at once. Resolves
+   * when it is there, however many tries that takes; rejects when the session is
+   * over, or the signal aborted, which ends no try.
+   */
+  reconnect (options?: CallOptions): Promise<void>
   /** Stops listening, lets connections end for up to drainMs (**Default:** `0`), disconnects. */
   close (options?: { drainMs?: number }): Promise<void>
   [Symbol.asyncDispose] (): Promise<void>
@@ -445,9 +478,13 @@ export class Session extends EventEmitter {
   /** The session and its listeners no longer keep the process up; connections through them do. */
   unref (): this
   on (event: 'close', listener: (err: AlknetError | null) => void): this
-  on (event: 'state', listener: (to: SessionState, from: SessionState) => void): this
+  /** err: why there is no connection, in `'lost'` and `'waiting'`. */
+  on (event: 'state', listener: (to: SessionState, from: SessionState, err: AlknetError | null) => void): this
+  /** After a reconnect: the server listens again for a remote forward, or err says why it does not. */
+  on (event: 'listener', listener: (listener: Listener, err: AlknetError | null) => void): this
   once (event: 'close', listener: (err: AlknetError | null) => void): this
-  once (event: 'state', listener: (to: SessionState, from: SessionState) => void): this
+  once (event: 'state', listener: (to: SessionState, from: SessionState, err: AlknetError | null) => void): this
+  once (event: 'listener', listener: (listener: Listener, err: AlknetError | null) => void): this
 }
 
 export interface ServerStats {
@@ -662,6 +699,7 @@ export interface ControlListener {
   /** Parses to the same again. */
   spec: string
   address: Address | { path: string }
+  isListening: boolean
 }
 
 export interface ClientStatus extends Partial<SessionInfo> {
@@ -669,14 +707,21 @@ export interface ClientStatus extends Partial<SessionInfo> {
   pid: number
   /** alknet's. */
   version: string
-  state: 'connecting' | 'ready' | 'closing'
-  /** When it was ready, as ISO 8601; null before. */
+  state: SessionState
+  /** When it was ready, as ISO 8601; null while it is not. */
   since: string | null
   /** `'host:port'`; null for a stream without a name */
   server: string | null
   user: string
   /** The server's fingerprint; null before it has shown one. */
   hostKey: string | null
+  reconnects: number
+  /** Tries in a row that have failed. */
+  attempts: number
+  /** When the next begins, as ISO 8601, or null. */
+  retryAt: string | null
+  /** The code of why there is no connection, or null. */
+  problem: string | null
   /** How many go through its listeners now. */
   connections: number
   listeners: ControlListener[]

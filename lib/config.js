@@ -298,7 +298,8 @@ function formatRules (rules) {
 function formatConfig (command, options) {
   const lines = [command === 'serve' ? '[server]' : '[client]']
   for (const [key, name] of [...keysOf(command)].sort()) {
-    if (Object.hasOwn(options, name)) lines.push(formatLine(key, name, options[name]))
+    const one = name === 'server' && options.server?.length === 1 ? options.server[0] : options[name]
+    if (Object.hasOwn(options, name)) lines.push(formatLine(key, name, one))
   }
   if (options.log !== null) {
     lines.push(`log-level = ${quote(options.log.level ?? 'info')}`, `log-format = ${quote(options.log.format ?? 'text')}`,

@@ -17,7 +17,7 @@ const KINDS = {
   'remote-forward': { add: 'forwardRemote', parse: parseRemoteForward, option: 'remoteForward' }
 }
 
-const listenerOf = (one) => ({ kind: one.kind, spec: one.spec, address: one.address() })
+const listenerOf = (one) => ({ kind: one.kind, spec: one.spec, address: one.address(), isListening: one.isListening })
 
 /** { option, parsed, … } of what a request names; throws for what is none. */
 function forwardOf ({ kind, spec }) {
@@ -41,24 +41,26 @@ function fingerprintOf (blob) {
   return binding.isCertificate(blob) ? binding.readCertificate(blob).fingerprint : binding.fingerprint(blob)
 }
 
-function stateOf (session) {
-  if (session._isClosing) return 'closing'
-  return session._since === null ? 'connecting' : 'ready'
-}
-
 function clientStatus (session) {
-  const { server, user } = session._options
+  const link = session._link
+  const server = link?.server ?? session._options.server?.[0]
+  const hostKey = link?.hostKey ?? null
+  const { attempts, retryAt } = session._keeper
   return {
     role: 'client',
     pid: process.pid,
     version,
-    state: stateOf(session),
-    since: session._since,
+    state: session.state,
+    since: link !== null && link.isReady ? link.since : null,
     server: server === undefined ? null : formatHostPort(server.host, server.port),
-    user,
-    hostKey: session._hostKey === null ? null : fingerprintOf(session._hostKey),
+    user: session._options.user,
+    hostKey: hostKey === null ? null : fingerprintOf(hostKey),
+    reconnects: session.stats().reconnects,
+    attempts,
+    retryAt,
+    problem: link === null || link.isReady || link.error === null ? null : link.error.code,
     ...session.info,
-    connections: session._relays.count,
+    connections: session._channels.relays.count,
     listeners: session.openListeners.map(listenerOf)
   }
 }
@@ -77,8 +79,9 @@ function clientAnswers (session) {
       const canceled = session.openListeners.filter((one) => one.kind === request.kind &&
         (one.spec === text || textWithPort(one, parse) === text))
       if (canceled.length === 0) throw fail('CLOSED', 'control', `there is no ${option === 'forward' ? 'forward' : 'remote forward'} ${text}`)
+      const listeners = canceled.map(listenerOf)
       await Promise.all(canceled.map((one) => one.close()))
-      return { listeners: canceled.map(listenerOf) }
+      return { listeners }
     }
   }
 }

@@ -8,7 +8,7 @@
 
 const { canceled, optionError } = require('./errors')
 const { clientOptions, serverOptions } = require('./options')
-const { startSession } = require('./session')
+const { startSession } = require('./session-start')
 const { CLIENT } = require('./doctor/client')
 const { SERVER } = require('./doctor/server')
 const { failure, skip } = require('./doctor/findings')

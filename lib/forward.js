@@ -10,15 +10,15 @@ const { Listener, listen } = require('./listener')
 const { listenUnix } = require('./unix-socket')
 
 class ForwardListener extends Listener {
-  /** session: lib/session.js. spec: of parseForward(). handle: of openForward(). */
-  constructor (session, spec, handle, log) {
+  /** channels: of session-channels.js. spec: of parseForward(). handle: of openForward(). */
+  constructor (channels, spec, handle, log) {
     super('forward', spec.text, handle, log)
-    this._session = session
+    this._channels = channels
     this._there = spec.there
   }
 
   onstream (stream) {
-    this._session._join(stream, this._there)
+    this._channels.join(stream, this._there)
   }
 }
 
@@ -26,10 +26,10 @@ class ForwardListener extends Listener {
  * Listens where the forward begins.
  * @returns {Promise<ForwardListener>}
  */
-async function openForward (session, spec, log) {
+async function openForward (channels, spec, log) {
   const { host, port, path } = spec.here
   const handle = path === undefined ? listen(host, port) : await listenUnix(path)
-  return new ForwardListener(session, spec, handle, log)
+  return new ForwardListener(channels, spec, handle, log)
 }
 
 module.exports = { openForward }

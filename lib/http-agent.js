@@ -31,7 +31,7 @@ class HttpStream extends Stream {
 
   // Node holds reads, writes and the end until this is done.
   _construct (callback) {
-    this._session._openStream(this._target, this._canceled.signal, (channel) => this._own(channel)).then(() => {
+    this._session._channels.openStream(this._target, this._canceled.signal, (channel) => this._own(channel)).then(() => {
       callback()
       this.emit('connect')
     }, callback)

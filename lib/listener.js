@@ -24,6 +24,11 @@ class Listener {
     this.closed = new Promise((resolve) => { this._resolveClosed = resolve })
   }
 
+  /** Whether it accepts: also while the session is lost. */
+  get isListening () {
+    return this._handle !== null && !this._isClosing
+  }
+
   /** { address, family, port }, the real port where 0 was asked for; or { path }. */
   address () {
     return this._address

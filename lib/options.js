@@ -87,6 +87,29 @@ function tlsName (name, value) {
   return canonical
 }
 
+// How long it is until the next try, and how many tries there are; 0: any number.
+const RECONNECT = {
+  maxAttempts: [integer(0, 1e6), 0],
+  minDelayMs: [integer(1, DAY * 1000, ' milliseconds'), 1000],
+  maxDelayMs: [integer(1, DAY * 1000, ' milliseconds'), 30_000]
+}
+
+/** false, true or { maxAttempts, minDelayMs, maxDelayMs }. */
+function reconnect (name, value) {
+  const isOn = value !== false
+  if (isOn && value !== true && (value === null || typeof value !== 'object')) {
+    throw optionError(name, 'must be true, false or { maxAttempts, minDelayMs, maxDelayMs }')
+  }
+  const out = { isOn }
+  for (const key of Object.keys(isOn && value !== true ? value : {})) {
+    if (!Object.hasOwn(RECONNECT, key)) throw unknownOption(`${name}.${key}`, key, Object.keys(RECONNECT))
+  }
+  for (const [key, [check, byDefault]] of Object.entries(RECONNECT)) {
+    out[key] = value[key] === undefined ? byDefault : check(`${name}.${key}`, value[key])
+  }
+  return out
+}
+
 function logOption (name, value) {
   if (value === false) return null
   if (value === null || typeof value !== 'object') throw optionError(name, 'must be false, or { level, format, time, write }')
@@ -147,7 +170,7 @@ const COMMON = {
 
 const CLIENT = {
   ...COMMON,
-  server: [serverAddress],
+  server: [several(serverAddress)],
   stream: [duplex],
   tlsServerName: [tlsName],
   tlsCa: [several(pathOrBytes, 0), []],
@@ -161,6 +184,11 @@ const CLIENT = {
   dangerouslyAcceptAnyHostKey: [flag, false],
   handshakeTimeout: [seconds(1, DAY), 30],
   openTimeout: [seconds(1, DAY), 30],
+  retry: [flag, false],
+  reconnect: [reconnect, reconnect('reconnect', false)],
+  waitTimeout: [seconds(0, DAY), 10],
+  maxWaiting: [integer(1, 65536), 1024],
+  onSession: [callback],
   socks5: [socksListen, null],
   socks5Auth: [socksAuth],
   socks5Open: [flag, false],
@@ -203,8 +231,7 @@ const SERVER = {
 
 // In the specification, not built yet.
 const PLANNED_CLIENT = [
-  'peer', 'irohRelay',
-  'retry'
+  'peer', 'irohRelay'
 ]
 const PLANNED_SERVER = [
   'acmeDomain', 'acmeDirectory',
@@ -288,9 +315,12 @@ function checkTls ({ transport, stream, server, tlsServerName, tlsCa, insecure }
   }
 }
 
-// Whose key it has to be does not follow from a stream.
-function checkStream ({ server, hostKey, proxy, dangerouslyAcceptAnyHostKey }) {
+// Whose key it has to be does not follow from a stream, and there is no second one.
+function checkStream ({ server, hostKey, proxy, dangerouslyAcceptAnyHostKey, reconnect, retry }) {
   if (proxy !== undefined) throw optionError('proxy', 'makes no sense together with stream: the stream leads there already')
+  if (reconnect.isOn) throw optionError('reconnect', 'makes no sense together with stream: there is no other one')
+  if (retry) throw optionError('retry', 'makes no sense together with stream: there is no other one')
+  if (server?.length > 1) throw optionError('server', 'must be one: the name of who is behind the stream')
   if (server !== undefined || hostKey.length > 0 || dangerouslyAcceptAnyHostKey) return
   throw optionError('stream', 'needs to know whose host key is right: ' +
     'set hostKey (a pin), or server, the name to look for in known_hosts')
@@ -300,7 +330,7 @@ function checkClient (out) {
   if (out.stream !== undefined) checkStream(out)
   else if (out.server === undefined) throw optionError('server', 'is required: host[:port]')
   checkTls(out)
-  if (out.server !== undefined) out.server = { ...out.server, port: out.server.port ?? DEFAULT_PORTS[out.transport] }
+  out.server = out.server?.map((one) => ({ ...one, port: one.port ?? DEFAULT_PORTS[out.transport] }))
   if (out.identity === undefined) throw optionError('identity', 'is required: a private key (alknet keygen makes one)')
   out.knownHosts ??= [configFile('.config', 'alknet', 'known_hosts'), configFile('.ssh', 'known_hosts')]
   if (out.acceptNew && typeof out.knownHosts[0] !== 'string') {
@@ -342,7 +372,7 @@ function socks5Options (options) {
   const names = ['socks5', 'socks5Auth', 'socks5Open', 'signal']
   const table = Object.fromEntries(names.map((name) => [name, CLIENT[name]]))
   const out = validate(table, [], { socks5: true, ...options })
-  checkClient({ ...out, server: {}, identity: '', hostKey: [], transport: 'tcp', tlsCa: [] })
+  checkClient({ ...out, server: [{}], identity: '', hostKey: [], transport: 'tcp', tlsCa: [] })
   return out
 }
 
@@ -407,7 +437,7 @@ function handlerName (name, fn) {
 }
 
 // What a file or a flag cannot hold.
-const IN_CODE_ONLY = ['passphrase', 'signal', 'log', 'onConnection', 'authorize', 'authorizeTimeout', 'maxPending', 'stream', 'dangerouslyAcceptAnyHostKey']
+const IN_CODE_ONLY = ['passphrase', 'signal', 'log', 'onConnection', 'authorize', 'authorizeTimeout', 'maxPending', 'stream', 'reconnect', 'onSession', 'dangerouslyAcceptAnyHostKey']
 
 /** Those of options that no file can have, so that none can leave them out. */
 function onlyInCode (options) {

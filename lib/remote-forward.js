@@ -5,9 +5,11 @@
  * connection that it accepts comes here as a channel (RFC 4254 §7).
  *
  *   ask -> the server's yes -> standing -> cancelled, or the session ends
- *                                | channel
- *                                v
- *            connect to the target -> accept and relay, or refuse
+ *                              | channel
+ *                              |   -> connect to the target -> accept and relay, or refuse
+ *                              | the link is lost: it does not listen
+ *                              |   -> asked for again over the next one, the same port
+ *                              |   -> a no: 'lost'; asked for again over the one after
  *
  * Only what stands gets channels: nobody else's, and none once it is closed.
  */
@@ -16,12 +18,14 @@ const { EventEmitter } = require('events')
 const net = require('net')
 const binding = require('./binding')
 const { FORWARDED_STREAMLOCAL, FORWARDED_TCPIP, PROHIBITED } = require('./channels')
-const { AlknetError, canceled, fail } = require('./errors')
+const { emitSafely } = require('./emit')
+const { canceled, fail } = require('./errors')
 const { formatPlace } = require('./forward-spec')
 const { Arrival } = require('./incoming')
 const { Lookups } = require('./lookups')
 const { Outbound } = require('./outbound')
 const { Policy } = require('./policy')
+const { closedError } = require('./requests')
 const { HANDSHAKE_MS } = require('./socks')
 const { SocksExit } = require('./socks-exit')
 const { channelOver } = require('./trace')
@@ -40,7 +44,12 @@ const NOBODY = {
   transport: 'tcp'
 }
 
-/** A place that the server listens on for us. A Listener, as its like are. */
+/**
+ * A place that the server listens on for us. A Listener, as its like are.
+ *
+ * Event `'lost'` (err): the session is back, and the server did not listen
+ * again. `'listening'`: it did.
+ */
 class RemoteForward extends EventEmitter {
   /** all: RemoteForwards. spec: of parseRemoteForward(). port: granted. */
   constructor (all, spec, port) {
@@ -49,6 +58,10 @@ class RemoteForward extends EventEmitter {
     this.spec = spec.text
     this.there = spec.there
     this.here = spec.here.path === undefined ? { host: spec.here.host, port } : spec.here
+    /** Whether the server listens now: it does not while the session is lost. */
+    this.isListening = true
+    /** Why it does not although the session is back, or null. */
+    this.problem = null
     this._all = all
     this._isClosing = false
     /** Resolves when the server no longer listens, or the session is over. */
@@ -94,21 +107,19 @@ class RemoteForwards {
   /** session: of session.js. */
   constructor (session) {
     this._session = session
-    this._replies = new Map() // id of a request => what its reply is for
     this._standing = new Set()
     this._closing = new Set()
     this._isOver = false
     this._lookups = new Lookups(session._options.maxLookups)
     this._door = null
-    this._asked = null // the question of ping() that is under way
-    this._toTarget = this._way(ANYWHERE, (target) => target)
-    this._toAnywhere = this._way(new Policy({ own: () => session._ownPlaces() }), (target) => ({ ...NOBODY, ...target }))
+    this._waysOut = new WeakMap() // link => what its channels need
+    this._toAnywhere = this._way(null, new Policy({ own: () => session._locals.list().map((one) => one.address()) }), (target) => ({ ...NOBODY, ...target }))
   }
 
-  /** What outbound.js and socks-exit.js want of us. */
-  _way (policy, request) {
+  /** What outbound.js and socks-exit.js want of us; link: of whose channels it is. */
+  _way (link, policy, request) {
     const session = this._session
-    const relays = session._relays
+    const relays = session._channels.relays
     return {
       policy,
       request,
@@ -117,11 +128,11 @@ class RemoteForwards {
       connectMs: session._options.connectTimeout * 1000,
       proxies: () => [],
       join: (channel, stream) => {
-        session._handle.accept(channel)
+        link.accept(channel)
         relays.hold(channel, stream)
       },
       turnAway: (channel, reason, text) => {
-        session._handle.refuse(channel, reason, text)
+        link.refuse(channel, reason, text)
         channelOver(channel, { code: 'ERR_ALKNET_CHANNEL', reason }, true)
         relays.onclose(null)
       },
@@ -132,10 +143,17 @@ class RemoteForwards {
   // ---- asking
 
   /**
-   * Asks the server to listen. Resolves with a RemoteForward.
+   * Asks the server of this link to listen. Resolves with a RemoteForward.
    * @returns {Promise<RemoteForward>}
    */
-  ask (spec, ms, signal) {
+  ask (link, spec, signal) {
+    return this._ask(link, spec, signal, (port) => this._stand(spec, port),
+      (port) => new RemoteForward(this, spec, port).close())
+  }
+
+  // The answer may come too late, and be a yes: then it is late(port)'s.
+  _ask (link, spec, signal, granted, late) {
+    const { requests } = link
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(canceled('listen', signal.reason))
       const finish = (err, forward) => {
@@ -144,20 +162,18 @@ class RemoteForwards {
         if (err !== null) reject(err)
         else resolve(forward)
       }
-      // The answer may still be a yes: then it is taken back.
       const giveUp = (err) => {
-        this._replies.set(id, (yes, port) => { if (yes) new RemoteForward(this, spec, port).close() })
+        requests.replace(id, (yes, port) => { if (yes) late(port) })
         finish(err)
       }
       const onAbort = () => giveUp(canceled('listen', signal.reason))
-      const id = this._request('listen', spec.here)
-      this._replies.set(id, (yes, port) => {
-        if (yes) finish(null, this._stand(spec, port))
-        else finish(this._isOver ? closedError() : refusedError(spec))
+      const id = requests.ask('listen', spec.here, (yes, port) => {
+        if (yes) finish(null, granted(port))
+        else finish(link.isReady ? refusedError(spec) : closedError())
       })
       signal?.addEventListener('abort', onAbort, { once: true })
       const timer = setTimeout(() => giveUp(fail('TIMEOUT', 'listen',
-        `remote forward on ${formatPlace(spec.here)}: the server has not answered in time`)), ms)
+        `remote forward on ${formatPlace(spec.here)}: the server has not answered in time`)), this._session._openMs)
     })
   }
 
@@ -166,26 +182,6 @@ class RemoteForwards {
     const forward = new (spec.Listener ?? RemoteForward)(this, spec, port)
     this._standing.add(forward)
     return forward
-  }
-
-  /** Sends a request and gives its id. */
-  _request (name, { host, port, path }) {
-    const handle = this._session._handle
-    if (handle === null) throw closedError()
-    try {
-      return handle[name](path !== undefined, path ?? host, port ?? 0)
-    } catch (err) {
-      if (err.code !== 'ERR_ALKNET_UNSUPPORTED') throw err
-      throw new AlknetError('this SSH engine cannot have the server listen (sshEngine native can)', {
-        code: err.code, stage: 'listen', cause: err
-      })
-    }
-  }
-
-  onreply (id, yes, port) {
-    const then = this._replies.get(id)
-    this._replies.delete(id)
-    then?.(yes, port)
   }
 
   _cancel (forward) {
@@ -197,39 +193,59 @@ class RemoteForwards {
     }
     const timer = setTimeout(done, this._session._openMs)
     forward._done = done
-    if (this._isOver) return done()
+    const link = this._session._link
+    if (this._isOver || link === null || !forward.isListening) return done()
+    forward.isListening = false
     try {
-      this._replies.set(this._request('unlisten', forward.here), done)
+      link.requests.ask('unlisten', forward.here, done)
     } catch {
       done() // the session is at its end, and the server's listener with it
     }
   }
 
-  /** Asks for an answer and gives the milliseconds until it came; one question at a time is for all who ask. */
-  ping (ms, signal) {
-    this._asked ??= this._ping().finally(() => { this._asked = null })
-    return new Promise((resolve, reject) => {
-      const finish = (settle, value) => {
-        clearTimeout(timer)
-        signal?.removeEventListener('abort', onAbort)
-        settle(value)
-      }
-      const onAbort = () => finish(reject, canceled('session', signal.reason))
-      const timer = setTimeout(() => finish(reject, fail('TIMEOUT', 'session', 'the server has not answered in time')), ms)
-      signal?.addEventListener('abort', onAbort, { once: true })
-      this._asked.then((value) => finish(resolve, value), (err) => finish(reject, err))
-    })
+  // ---- links that come and go
+
+  /** The link is lost, and nothing that it had listens. */
+  down () {
+    for (const forward of this._standing) forward.isListening = false
   }
 
-  async _ping () {
-    const began = performance.now()
-    const id = this._session._handle.ping()
-    return new Promise((resolve, reject) => {
-      this._replies.set(id, (yes) => {
-        if (yes) resolve(performance.now() - began)
-        else reject(fail('CLOSED', 'session', 'the session is closed'))
-      })
-    })
+  /** Has the server of a new link listen again. Resolves when it has answered for all. */
+  async again (link) {
+    await Promise.all(this.list().map((forward) => this._again(link, forward)))
+  }
+
+  async _again (link, forward) {
+    const granted = () => {
+      forward.isListening = true
+      if (forward._isClosing) this._cancel(forward) // closed while it was asked for
+    }
+    const late = () => {
+      granted()
+      this._tellBack(forward)
+    }
+    try {
+      await this._ask(link, { text: forward.spec, here: forward.here }, undefined, granted, late)
+      this._tellBack(forward)
+    } catch (err) {
+      await new Promise(setImmediate) // a session that ends says no to all first
+      if (link.isReady && !forward._isClosing) this._tellLost(forward, err)
+    }
+  }
+
+  _tellBack (forward) {
+    if (!forward.isListening) return
+    if (forward.problem !== null) this._session._log.info('remote forward back', { place: formatPlace(forward.here) })
+    forward.problem = null
+    emitSafely(forward, 'listening')
+    this._session._listenerChanged(forward, null)
+  }
+
+  _tellLost (forward, err) {
+    forward.problem = err
+    this._session._log.warn('remote forward lost', { place: formatPlace(forward.here), error: err.code })
+    emitSafely(forward, 'lost', err)
+    this._session._listenerChanged(forward, err)
   }
 
   // ---- channels
@@ -238,27 +254,30 @@ class RemoteForwards {
    * The server opens a channel: a connection that it has accepted for us. from:
    * { remoteAddress, remotePort } as the server says.
    */
-  onchannel (channel, type, host, port, from) {
+  onchannel (link, channel, type, host, port, from) {
     const forward = this._find(type, host, port)
-    if (forward === undefined) return this._session._handle.refuse(channel, PROHIBITED, 'not asked for')
-    if (forward.take !== undefined) return this._arrive(forward, channel, type === FORWARDED_TCPIP ? from : {})
-    if (forward.there === null) return this._enter(channel)
-    this._session._relays.add()
-    this._session._trace.channel(channel)
-    new Outbound(this._toTarget, channel, forward.there).start()
+    if (forward === undefined) return link.refuse(channel, PROHIBITED, 'not asked for')
+    if (forward.take !== undefined) return this._arrive(link, forward, channel, type === FORWARDED_TCPIP ? from : {})
+    if (forward.there === null) return this._enter(link, channel)
+    this._session._channels.relays.add()
+    link.traceChannel(channel)
+    new Outbound(this._wayOut(link), channel, forward.there).start()
   }
 
-  _arrive (forward, channel, from) {
-    const session = this._session
-    session._trace.channel(channel)
+  _wayOut (link) {
+    if (!this._waysOut.has(link)) this._waysOut.set(link, this._way(link, ANYWHERE, (target) => target))
+    return this._waysOut.get(link)
+  }
+
+  _arrive (link, forward, channel, from) {
+    link.traceChannel(channel)
     forward.take(new Arrival(channel, Object.freeze(from), {
-      accept: (channel) => { if (session._handle === null) channel.close(); else session._handle.accept(channel) },
-      opened: (stream) => session._keep(stream),
+      accept: (channel) => link.accept(channel),
+      opened: (stream) => this._session._channels.keep(stream),
       gone: () => {},
       refuse: (channel, reason, text) => {
         channelOver(channel, { code: 'ERR_ALKNET_CHANNEL', reason }, true)
-        if (session._handle === null) channel.close()
-        else session._handle.refuse(channel, reason, text)
+        link.refuse(channel, reason, text)
       }
     }))
   }
@@ -266,16 +285,16 @@ class RemoteForwards {
   // Servers name the address as it was asked for, or as they see it: where
   // the port alone says which one is meant, it does.
   _find (type, host, port) {
-    const all = [...this._standing]
+    const all = [...this._standing].filter((one) => one.isListening)
     if (type === FORWARDED_STREAMLOCAL) return all.find(({ here }) => here.path === host)
     if (type !== FORWARDED_TCPIP) return undefined
     const there = all.filter(({ here }) => here.path === undefined && here.port === port)
     return there.length === 1 ? there[0] : there.find(({ here }) => here.host === host)
   }
 
-  _enter (channel) {
+  _enter (link, channel) {
     this._door ??= this._openDoor()
-    this._session._handle.accept(channel)
+    link.accept(channel)
     this._door.enter(channel)
   }
 
@@ -292,7 +311,7 @@ class RemoteForwards {
 
   // ---- the end
 
-  /** Those that stand now. */
+  /** Those that stand, also while the server does not listen. */
   list () {
     return [...this._standing]
   }
@@ -301,17 +320,11 @@ class RemoteForwards {
   async over () {
     this._isOver = true
     this._lookups.close()
-    for (const then of [...this._replies.values()]) then(false, 0)
-    this._replies.clear()
     for (const forward of this._standing) forward.close()
     for (const forward of this._closing) forward._done()
     this._door?.close()
     await this._doorClosed
   }
-}
-
-function closedError () {
-  return fail('CLOSED', 'listen', 'the session is closed')
 }
 
 // The protocol's no has no reason in it: RFC 4254 §4. The sentence may end in a

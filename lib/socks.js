@@ -19,22 +19,28 @@ const HANDSHAKE_MS = 10_000
  * One client of the proxy that has asked for something.
  *
  *   connect --> channel opens --> relay --> onclose
- *      | onrefused
- *      v
- *   refuse --> onclose
+ *      |   ^ | onrefused
+ *  no  |   | v
+ *  session | refuse --> onclose
+ *      v   |    ^
+ *   waits -/----/ for too long
  */
 class SocksClient {
-  constructor (session, socks) {
-    this._session = session
+  constructor (channels, socks) {
+    this._channels = channels
     this._socks = socks
     this._isJoined = false // or about to be
+    this._forget = () => {} // while it waits for the session
     socks.owner = this
-    session._clients.add(this)
+    channels.clients.add(this)
   }
 
   connect (host, port) {
-    this._isJoined = isHost(host) && this._session._connect(this._socks, host, port)
-    if (!this._isJoined) this._socks.refuse(REPLY.failure)
+    if (!isHost(host)) return this._socks.refuse(REPLY.failure)
+    this._forget = this._channels.withLink((err) => {
+      this._isJoined = err === null && this._channels.connect(this._socks, host, port)
+      if (!this._isJoined) this._socks.refuse(err === null ? REPLY.failure : replyCode(err))
+    })
   }
 
   onrefused (err) {
@@ -44,15 +50,16 @@ class SocksClient {
   }
 
   onclose (err) {
+    this._forget()
     channelOver(this._socks, err, false)
     this._leave(err)
-    this._session._clients.delete(this)
+    this._channels.clients.delete(this)
   }
 
   _leave (err) {
     if (!this._isJoined) return
     this._isJoined = false
-    this._session._relays.onclose(err)
+    this._channels.relays.onclose(err)
   }
 
   /** The session is gone. A relay ends with its channel. */
@@ -61,17 +68,17 @@ class SocksClient {
   }
 }
 
-/** A listener for SOCKS clients of a session. */
+/** A listener for SOCKS clients of a session. channels: of session-channels.js. */
 class SocksListener extends Listener {
   /** auth: { user, password } or undefined. */
-  constructor (session, address, port, auth, log) {
+  constructor (channels, address, port, auth, log) {
     super('socks5', formatHostPort(address, port), listen(address, port, (address, port) =>
       binding.listenSocks(address, port, auth?.user ?? null, auth?.password ?? null, HANDSHAKE_MS)), log)
-    this._session = session
+    this._channels = channels
   }
 
   onrequest (socks, version, host, port) {
-    new SocksClient(this._session, socks).connect(host, port)
+    new SocksClient(this._channels, socks).connect(host, port)
   }
 }
 

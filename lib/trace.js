@@ -7,11 +7,14 @@
  *
  *   alknet:connect  start -> open -> close     a session: begun, logged in, over
  *                      \------------> error    or it never came to the login
+ *   alknet:reconnect start -> attempt … -> open    it was lost, and is back
+ *                                    \---> error   or was given up
  *   alknet:auth     accept | reject            one answer to one key
  *   alknet:channel  start -> open -> close     asked for, open, both sides closed
  *                      \------------> error    refused, or given up
  *
- * A message is { event, id, role, … }: id is the session's, in this process;
+ * A message is { event, id, role, … }: id is the session's, in this process,
+ * and stays when it is lost and connects again;
  * role is 'client' or 'server'; ms the time since start. `code` says why, where
  * it was not just closed. That a server's channel is open is told of those that
  * it serves itself: the others are joined with their target in C.
@@ -22,6 +25,7 @@ const { channel } = require('diagnostics_channel')
 const CONNECT = channel('alknet:connect')
 const AUTH = channel('alknet:auth')
 const CHANNEL = channel('alknet:channel')
+const RECONNECT = channel('alknet:reconnect')
 
 let sessions = 0
 
@@ -40,7 +44,7 @@ class Span {
   open (more) {
     if (this._isOpen || this._isOver) return
     this._isOpen = true
-    this._tell('open', more)
+    this.tell('open', more)
   }
 
   /** err: null, or anything with a code. failed: it was never open, even if nobody was told. */
@@ -48,14 +52,15 @@ class Span {
     if (this._isOver) return
     this._isOver = true
     const { code, reason, stage } = err ?? {}
-    this._tell(failed ? 'error' : 'close', {
+    this.tell(failed ? 'error' : 'close', {
       ...(code !== undefined && { code }),
       ...(reason !== undefined && { reason }),
       ...(failed && stage !== undefined && { stage })
     })
   }
 
-  _tell (event, more) {
+  /** Something in between. */
+  tell (event, more) {
     if (!this._channel.hasSubscribers) return
     this._channel.publish({ event, ...this._who, ms: performance.now() - this._began, ...more })
   }
@@ -65,13 +70,24 @@ class Span {
 // whose channel only C knows. Only those that somebody wanted to hear of.
 const spans = new WeakMap()
 
-/** The tracing of one session. */
+/** The tracing of one session, or of one link of a session that has several. */
 class Trace {
   /** role: 'client' or 'server'. transport: 'tcp', 'stream' … */
-  constructor (role, transport) {
-    this._who = { id: ++sessions, role, transport }
+  constructor (role, transport, id = ++sessions) {
+    this._who = { id, role, transport }
     this._attempt = 0
     this._span = new Span(CONNECT, this._who)
+  }
+
+  /** Of the next link of the same session. */
+  again () {
+    const { id, role, transport } = this._who
+    return new Trace(role, transport, id)
+  }
+
+  /** The link was lost, and there is to be another. Gives what to tell it of. */
+  reconnect () {
+    return new Span(RECONNECT, this._who)
   }
 
   /** Logged in. handle: the addon's session. */

@@ -24,7 +24,7 @@ function refuses (use, option, pattern) {
 describe('options', () => {
   it('have the defaults of the specification', () => {
     const client = clientOptions(CLIENT)
-    assert.deepStrictEqual(client.server, { host: 'example.com', port: 22 })
+    assert.deepStrictEqual(client.server, [{ host: 'example.com', port: 22 }])
     assert.deepStrictEqual([client.user, client.transport, client.keepalive, client.keepaliveMax, client.acceptNew, client.socks5],
       ['alknet', 'tcp', 15, 3, false, null])
     assert.match(client.knownHosts[0], /\.config\/alknet\/known_hosts$/)
@@ -41,7 +41,7 @@ describe('options', () => {
 
   it('take one or several', () => {
     const client = clientOptions({ server: '[::1]:2222', identity: ['a', Buffer.from('b')], hostKey: PIN, forward: '1:a:2', remoteForward: ['1', '/x:/y'] })
-    assert.deepStrictEqual(client.server, { host: '::1', port: 2222 })
+    assert.deepStrictEqual(client.server, [{ host: '::1', port: 2222 }])
     assert.deepStrictEqual(client.identity, ['a', Buffer.from('b')])
     assert.deepStrictEqual(client.hostKey, [PIN])
     assert.deepStrictEqual(client.forward, [{ here: { host: '127.0.0.1', port: 1 }, there: { host: 'a', port: 2 }, text: '127.0.0.1:1:a:2' }])
@@ -79,7 +79,7 @@ describe('options', () => {
   })
 
   it('are never ignored when they are not built yet', () => {
-    for (const name of ['peer', 'irohRelay', 'retry']) {
+    for (const name of ['peer', 'irohRelay']) {
       refuses(() => clientOptions({ ...CLIENT, [name]: 'x' }), name, /not available yet/)
     }
     for (const name of ['acmeDomain', 'stealth', 'metrics']) {
@@ -89,9 +89,9 @@ describe('options', () => {
   })
 
   it('have a port for each transport', () => {
-    assert.strictEqual(clientOptions(CLIENT).server.port, 22)
-    assert.strictEqual(clientOptions({ ...CLIENT, transport: 'tls' }).server.port, 443)
-    assert.strictEqual(clientOptions({ ...CLIENT, server: 'a:1', transport: 'tls' }).server.port, 1)
+    assert.strictEqual(clientOptions(CLIENT).server[0].port, 22)
+    assert.strictEqual(clientOptions({ ...CLIENT, transport: 'tls' }).server[0].port, 443)
+    assert.strictEqual(clientOptions({ ...CLIENT, server: 'a:1', transport: 'tls' }).server[0].port, 1)
     const tls = { tlsCert: 'c', tlsKey: 'k' }
     assert.deepStrictEqual(serverOptions({ ...SERVER, transport: 'tls', ...tls }).listen, [{ address: '0.0.0.0', port: 443 }])
     assert.deepStrictEqual(serverOptions({ ...SERVER, listen: [] }).places, [])

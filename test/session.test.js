@@ -11,7 +11,7 @@ const turn = () => new Promise(setImmediate)
 async function begin (options = {}, { verdict = 'trusted', types = '' } = {}) {
   const binding = fakeBinding()
   binding.hostsMatch = () => ({ verdict, line: verdict === 'unknown' ? 0 : 1, types })
-  const [{ startSession }, { clientOptions }] = loadWith(binding, ['session', 'options'])
+  const [{ startSession }, { clientOptions }] = loadWith(binding, ['session-start', 'options'])
   const promise = startSession(clientOptions({
     server: '127.0.0.1:2222', identity: [Buffer.from('one'), Buffer.from('two')], knownHosts: Buffer.from('x y eA==\n'), ...options
   }))
@@ -189,7 +189,7 @@ describe('Session (scripted addon)', () => {
     const [relay] = s.binding.made.relay
     assert.deepStrictEqual([relay.a, relay.b, relay.ms], [stream, channel, 30_000])
     relay.emit('onclose', null)
-    assert.strictEqual(s.session._relays.count, 0)
+    assert.strictEqual(s.session._channels.relays.count, 0)
     await s.end()
     const late = fakeStream()
     s.binding.made.listener[0].emit('onstream', late)
@@ -208,9 +208,9 @@ describe('Session (scripted addon)', () => {
     s.binding.made.listener[0].emit('onstream', fakeStream())
     const [relay] = s.binding.made.relay
     assert.strictEqual(relay.ms, 1000)
-    assert.strictEqual(s.session._relays.count, 1)
+    assert.strictEqual(s.session._channels.relays.count, 1)
     relay.emit('onclose', nativeError('ERR_ALKNET_TIMEOUT', 'channel', null, 0, 0, 'x'))
-    assert.strictEqual(s.session._relays.count, 0)
+    assert.strictEqual(s.session._channels.relays.count, 0)
     await s.end()
   })
 
@@ -241,7 +241,7 @@ describe('Session (scripted addon)', () => {
   it('is lost when the server answers nothing any more', async () => {
     const s = await ready()
     s.native.answers.silence = 3600e3
-    for (let i = 0; i < 4; i++) s.session._keepalive._judge()
+    for (let i = 0; i < 4; i++) s.session._link._keepalive._judge()
     assert(s.native.called.includes('close'))
     await s.end()
     assert.deepStrictEqual([s.session.error.code, s.session.error.stage], ['ERR_ALKNET_TIMEOUT', 'session'])
@@ -257,7 +257,7 @@ describe('Session (scripted addon)', () => {
 
   it('binds before it connects, and undoes it when that fails', async () => {
     const binding = fakeBinding()
-    const [{ startSession }, { clientOptions }] = loadWith(binding, ['session', 'options'])
+    const [{ startSession }, { clientOptions }] = loadWith(binding, ['session-start', 'options'])
     const listenTcp = binding.listenTcp
     binding.listenTcp = (address, port) => {
       if (port === 7) throw nativeError('ERR_ALKNET_SYS', 'system', 'EADDRINUSE', -98, 0, 'x')
@@ -283,8 +283,8 @@ describe('SOCKS (scripted addon)', () => {
   })
   afterEach(async () => {
     socks.emit('onclose', null)
-    assert.strictEqual(s.session._clients.size, 0)
-    assert.strictEqual(s.session._relays.count, 0)
+    assert.strictEqual(s.session._channels.clients.size, 0)
+    assert.strictEqual(s.session._channels.relays.count, 0)
     await s.end()
   })
 
@@ -295,7 +295,7 @@ describe('SOCKS (scripted addon)', () => {
   it('has the client connected to what it asks for', () => {
     ask()
     assert.deepStrictEqual(socks.calls, [['connect', s.native, 'example.com', 443, 7000]])
-    assert.strictEqual(s.session._relays.count, 1)
+    assert.strictEqual(s.session._channels.relays.count, 1)
   })
 
   it('replies with the reason', () => {
@@ -343,7 +343,7 @@ describe('SOCKS (scripted addon)', () => {
     socks.connect = () => { throw nativeError('ERR_ALKNET_CLOSED', 'close', null, 0, 0, 'x') }
     ask()
     assert.deepStrictEqual(socks.calls, [['refuse', 1]])
-    assert.strictEqual(s.session._relays.count, 0)
+    assert.strictEqual(s.session._channels.relays.count, 0)
   })
 
   it('ends handshakes with the session, and refuses after it', () => {
@@ -375,7 +375,7 @@ describe('remote forwards (scripted addon)', () => {
   beforeEach(async () => { s = await ready() })
   afterEach(async () => {
     await s.end()
-    assert.strictEqual(s.session._relays.count, 0)
+    assert.strictEqual(s.session._channels.relays.count, 0)
     assert.deepStrictEqual(s.session.openListeners, [])
   })
 
@@ -397,7 +397,7 @@ describe('remote forwards (scripted addon)', () => {
     await standing('8080:127.0.0.1:80')
     const channel = channelOf(1, 'localhost', 8080)
     assert.deepStrictEqual(channel.calls, [['connect', '127.0.0.1', 80, 20_000]])
-    assert.strictEqual(s.session._relays.count, 1)
+    assert.strictEqual(s.session._channels.relays.count, 1)
     channel.emit('onclose', null)
   })
 
@@ -529,7 +529,7 @@ describe('remote forwards (scripted addon)', () => {
       assert.deepStrictEqual(target.target, { address: '127.0.0.1', port: 80 })
       target.emit('onopen')
       assert.deepStrictEqual(socks.calls, [['join', target, 20_000]])
-      assert.strictEqual(s.session._relays.count, 1)
+      assert.strictEqual(s.session._channels.relays.count, 1)
       socks.emit('onclose', null)
     })
 

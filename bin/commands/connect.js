@@ -4,13 +4,13 @@
 
 const { Option } = require('commander')
 const {
-  DRAIN_MS, addCommon, addPlanned, gather, listenerLine, number, onStop, passphrase, printer, repeatable, value
+  DRAIN_MS, addCommon, addPlanned, gather, list, listenerLine, number, onStop, passphrase, printer, repeatable, value
 } = require('./shared')
 const { openLog, withLogFile } = require('./log-file')
 const { notifier } = require('./service')
 
 const PLANNED = [
-  '--peer <id>', '--iroh-relay <url>', '--retry'
+  '--peer <id>', '--iroh-relay <url>'
 ]
 
 const EPILOGUE = `
@@ -24,7 +24,9 @@ Examples:
 
 The SOCKS5 proxy is always there; names are looked up at the server. SIGTERM and
 SIGINT let connections end for up to 2 s and exit with 0; a second one ends at
-once. When the session is lost, the program says so and exits with 1.
+once. A session that is lost is made anew for ever, after 1, 2, 4 ... 30 s; SIGHUP
+tries at once. What is new meanwhile waits for up to 10 s. A host key that is
+another one then is never accepted: exit code 4.
 The passphrase of an encrypted key comes from ALKNET_PASSPHRASE or a prompt.`
 
 async function run (flags, command) {
@@ -39,23 +41,30 @@ async function run (flags, command) {
   const log = openLog(given)
   const manager = notifier()
   const controller = new AbortController()
+  let coming = null // from before it connects
   let session = null
   const release = onStop(() => {
     manager.stopping()
     if (session === null) controller.abort()
     else session.close({ drainMs: DRAIN_MS })
   })
+  // What it leads to shows in the state.
+  const onHangUp = () => coming?.reconnect().catch(() => {})
+  process.on('SIGHUP', onHangUp)
   try {
-    session = await openSession({ socks5: true, ...log.into(given), passphrase, signal: controller.signal })
+    session = await openSession({
+      socks5: true, reconnect: true, ...log.into(given), passphrase, signal: controller.signal, onSession: (one) => { coming = one }
+    })
     for (const listener of session.openListeners) printer(isQuiet)(listenerLine({ kind: listener.kind, address: listener.address() }))
     session.on('state', (state) => manager.status(state))
     manager.ready('ready')
     await session.closed
-    if (session.error !== null) throw lost(session.error)
+    if (session.error !== null) throw session.error.stage === 'hostkey' ? session.error : lost(session.error)
   } catch (err) {
     if (!controller.signal.aborted) throw explain(err)
   } finally {
     release()
+    process.off('SIGHUP', onHangUp)
     log.release()
     manager.close()
   }
@@ -69,7 +78,8 @@ function lost (cause) {
 /** The flags that say what to connect to, and how. */
 function addFlags (command) {
   command
-    .addOption(value('--server <host[:port]>', 'the server (required; default port: 22, for tls 443)', 'ALKNET_SERVER'))
+    .addOption(list('--server <host[:port]>', 'the server (required; default port: 22, for tls 443); several are tried in order, the last good one first (repeatable, or a,b)', 'ALKNET_SERVER'))
+    .addOption(new Option('--retry', 'go on until the first connection is there, as after a loss; what only you can change is still fatal'))
     .addOption(value('--tls-server-name <name>', 'whom to ask for with tls, and whose certificate it has to be (default: the server\'s name)'))
     .addOption(repeatable('--tls-ca <path>', 'certificates (PEM) to trust besides the system\'s (repeatable)'))
     .addOption(new Option('--insecure', 'do not check the certificate: only the host key says who the server is'))
@@ -88,6 +98,8 @@ function addFlags (command) {
     .addOption(number('--connect-timeout <seconds>', 'time to reach the server, or the target of a remote forward (default: 20)'))
     .addOption(number('--handshake-timeout <seconds>', 'time for key exchange and login (default: 30)'))
     .addOption(number('--open-timeout <seconds>', 'time for the server to reach a target (default: 30)'))
+    .addOption(number('--wait-timeout <seconds>', 'time that new connections wait for a session that is lost (default: 10)'))
+    .addOption(number('--max-waiting <n>', 'new connections that may wait for it (default: 1024)'))
     .addOption(number('--max-lookups <n>', 'names that remote forwards may have looked up at once (default: 64)'))
     .addOption(value('--profile <name>', 'the part [profiles.NAME] of the --config file, over its [client]'))
   addCommon(command)

@@ -14,6 +14,11 @@ function repeatable (flags, text, env) {
   return env === undefined ? option : option.env(env)
 }
 
+/** The same, where one value may hold several: a,b. */
+function list (flags, text, env) {
+  return repeatable(flags, text, env).argParser((value, before = []) => [...before, ...value.split(',')])
+}
+
 /** A flag with a number, or a duration; the library says which it takes. */
 function number (flags, text) {
   return new Option(flags, text).argParser((value) => /^\d{1,15}$/.test(value) ? Number(value) : value)
@@ -277,6 +282,7 @@ module.exports = {
   exitCodeOf,
   gather,
   inFlags,
+  list,
   listenerLine,
   number,
   onStop,

@@ -31,10 +31,12 @@ const since = (status) => status.since === null ? '' : ` since ${status.since}`
 /** The first line, and what stands below it: [name, text]. */
 function clientLines (status) {
   return [`client of ${plain(status.server)} as ${plain(status.user)}: ${status.state}${since(status)}`,
-    ...status.hostKey === null ? [] : [['host key', `${status.hostKey} (${status.hostkey})`]],
+    ...status.problem === null ? [] : [['problem', `${status.problem}, ${status.attempts} tries failed${status.retryAt === null ? '' : `, the next at ${status.retryAt}`}`]],
+    ...status.reconnects === 0 ? [] : [['reconnects', status.reconnects]],
+    ...status.hostKey === null ? [] : [['host key', status.hostkey ? `${status.hostKey} (${status.hostkey})` : status.hostKey]],
     ...status.state === 'ready' ? negotiated(status) : [],
     ['connections', status.connections],
-    ...status.listeners.map((one) => ['listens', `${listenerLine(one)}${one.kind === 'socks5' ? '' : ` (${one.spec})`}`])
+    ...status.listeners.map((one) => [one.isListening ? 'listens' : 'does not listen', `${listenerLine(one)}${one.kind === 'socks5' ? '' : ` (${one.spec})`}`])
   ]
 }
 

@@ -365,13 +365,25 @@ describe('cli: exit codes', function () {
     assert.match(stderr, new RegExp(`${taken.port}.*in use|in use.*${taken.port}`))
   })
 
-  it('1, the session is lost', async () => {
+  it('4, the server that comes back is another', async () => {
     const server = await startServe(scope)
     const client = await startConnect(scope, server)
     await server.proc.stop()
+    await client.proc.waitFor(/session state=waiting/)
+    await startServe(scope, { listen: [`127.0.0.1:${server.port}`], hostKeys: [key('ed25519', 'user')] })
+    client.proc.kill('SIGHUP')
     const { code, stderr } = await client.proc.exited
-    assert.strictEqual(code, 1)
-    assert.match(stderr, /lost/i)
+    assert.strictEqual(code, 4, stderr)
+    assert.match(stderr, /SHA256:/)
+  })
+
+  it('0, it is stopped while the session is lost', async () => {
+    const server = await startServe(scope)
+    const client = await startConnect(scope, server)
+    await server.proc.stop()
+    await client.proc.waitFor(/session state=waiting/)
+    client.proc.kill('SIGTERM')
+    assert.strictEqual((await client.proc.exited).code, 0)
   })
 })
 

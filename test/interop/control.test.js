@@ -226,8 +226,8 @@ describe('control: the socket', function () {
   const scope = testScope()
   before(function () { needAlknet(this) })
 
-  it('is for its user alone, and goes with the process: SIGTERM, a second one, and a lost session', async () => {
-    const { env, dir, sockets } = world(scope)
+  it('is for its user alone, and goes with the process: SIGTERM, a second one, and while the session is lost', async () => {
+    const { env, dir, done, sockets } = world(scope)
     const server = await startServe(scope, { env })
     const file = path.join(dir, `serve-${server.proc.pid}.sock`)
     assert.deepStrictEqual([fs.statSync(file).mode & 0o777, fs.statSync(dir).mode & 0o777], [0o600, 0o700])
@@ -244,7 +244,12 @@ describe('control: the socket', function () {
 
     const lost = await startConnect(scope, server, { env })
     server.proc.kill('SIGTERM')
-    assert.deepStrictEqual([(await server.proc.exited).code, (await lost.proc.exited).code], [0, 1])
+    assert.strictEqual((await server.proc.exited).code, 0)
+    await lost.proc.waitFor(/session state=waiting/)
+    const { state, problem, since } = JSON.parse(await done('status', '--json'))
+    assert.match(`${state} ${problem} ${since}`, /^(waiting|connecting) \S+ null$/)
+    lost.proc.kill('SIGTERM')
+    assert.strictEqual((await lost.proc.exited).code, 0)
     assert.deepStrictEqual(sockets(), [])
   })
 

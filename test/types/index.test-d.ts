@@ -14,7 +14,12 @@ async function client (): Promise<void> {
     forward: ['8080:web:80'],
     passphrase: async (name: string) => name,
     log: { level: 'debug', format: 'json', time: true, write: (line: string) => { line.trim() } },
-    signal: AbortSignal.timeout(1000)
+    signal: AbortSignal.timeout(1000),
+    retry: true,
+    reconnect: { maxAttempts: 3, minDelayMs: 10, maxDelayMs: 100 },
+    waitTimeout: '5s',
+    maxWaiting: 10,
+    onSession: (session) => { session.unref() }
   })
   const stream: Duplex = await session.open({ host: 'db.internal', port: 5432 }, { signal: AbortSignal.timeout(1) })
   stream.end('x')
@@ -25,7 +30,9 @@ async function client (): Promise<void> {
   session.on('close', (err) => { const code: string | undefined = err?.code; return code })
   const cipher: string | undefined = session.info?.cipherIn
   session.unref().ref()
-  session.on('state', (to, from) => { const text: 'connecting' | 'ready' | 'closing' | 'closed' = to; return text + from })
+  session.on('state', (to, from, err) => { const text: 'connecting' | 'ready' | 'lost' | 'waiting' | 'closing' | 'closed' = to; return text + from + err?.code })
+  session.on('listener', (listener, err) => { const text: boolean = listener.isListening; return String(text) + err?.code })
+  await session.reconnect({ signal: AbortSignal.timeout(1) })
   await session.forwardRemote('0:web:80', { signal: AbortSignal.timeout(1) })
   const listener = await session.listen({ host: '*', port: 0 }, { maxPending: 5 })
   listener.on('connection', (stream, info) => { stream.end(info.remoteAddress) })
