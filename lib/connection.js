@@ -28,7 +28,7 @@ const CLOSE_MS = 2000
 const NO = { yes: false, port: 0 }
 
 // Why we end a connection that is held against its source.
-const OFFENCES = { login_grace: 'grace_exceeded', max_auth_attempts: 'auth_failed' }
+const OFFENCES = { login_grace: 'grace_exceeded', max_auth_attempts: 'auth_failed', max_unauthenticated: 'no_auth' }
 
 /** One client. Owner of its native session. */
 class Connection {

@@ -2,20 +2,25 @@
 
 /**
  * How many connections a server takes. Counting and checking is one step, so
- * that no two connections can pass the same last place. Pure but for the dice.
+ * that no two connections can pass the same last place. Pure but for the dice
+ * and the clock.
  */
 
 const { sourceOf } = require('./addresses')
 
+// Who has not logged in by then is not about to: a login takes a few round trips.
+const STALE_MS = 1000
+
 class Limits {
   /**
-   * Each limit: 0 for none. random: () => number in [0, 1).
+   * Each limit: 0 for none. random: () => number in [0, 1). now: () => ms.
    */
-  constructor (limits, random = Math.random) {
+  constructor (limits, random = Math.random, now = () => performance.now()) {
     this.update(limits)
     this._random = random
+    this._now = now
+    this._waiting = new Set() // tickets of those who have not logged in, the oldest first
     this._perSource = new Map() // an IPv6 client has a whole /64 of addresses
-    this.unauthenticated = 0
     this.sessions = 0
   }
 
@@ -29,19 +34,37 @@ class Limits {
 
   /**
    * A connection from ip, '' where it has none, asks to come in. Gives a ticket to give back with
-   * leave(), or a string: the limit that turns it away.
+   * leave(), or a string: the limit that turns it away. ticket.victim: that of
+   * one who has to go for it, and has left by then; or null. ticket.giveWay:
+   * the owner's, what that one has to be told.
    */
   enter (ip) {
     const name = sourceOf(ip)
     const source = this._perSource.get(name) ?? { name, connections: 0, unauthenticated: 0 }
     if (ip !== '' && isFull(this._maxPerIp, source.connections)) return 'max_connections_per_ip'
     if (ip !== '' && isFull(this._maxUnauthenticatedPerIp, source.unauthenticated)) return 'max_unauthenticated_per_ip'
-    if (this._dropsEarly()) return 'max_unauthenticated'
+    const victim = this._dropsEarly() ? this._stalest() : null
+    if (victim === undefined) return 'max_unauthenticated'
+    // The newcomer first: the victim may be the last one of the same source.
     this._perSource.set(name, source)
     source.connections++
     source.unauthenticated++
-    this.unauthenticated++
-    return { source, authenticated: false, left: false }
+    if (victim !== null) this.leave(victim)
+    const ticket = { source, authenticated: false, left: false, since: this._now(), victim, giveWay: null }
+    this._waiting.add(ticket)
+    return ticket
+  }
+
+  /** How many have not logged in. */
+  get unauthenticated () {
+    return this._waiting.size
+  }
+
+  // Whoever holds places without logging in does not keep the others out:
+  // a newcomer takes the place of the one who has waited longest.
+  _stalest () {
+    const [oldest] = this._waiting
+    return oldest !== undefined && this._now() - oldest.since >= STALE_MS ? oldest : undefined
   }
 
   // From half of the limit on, the nearer the limit the likelier: an attacker
@@ -61,7 +84,7 @@ class Limits {
     if (isFull(this._maxSessions, this.sessions)) return false
     ticket.authenticated = true
     ticket.source.unauthenticated--
-    this.unauthenticated--
+    this._waiting.delete(ticket)
     this.sessions++
     return true
   }
@@ -74,7 +97,7 @@ class Limits {
     if (ticket.authenticated) {
       this.sessions--
     } else {
-      this.unauthenticated--
+      this._waiting.delete(ticket)
       source.unauthenticated--
     }
     source.connections--

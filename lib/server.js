@@ -425,6 +425,8 @@ class Server extends EventEmitter {
   _enter (stream, peer, context = null) {
     const ticket = this._penalties.refuses(peer.address) ? 'penalty' : this._limits.enter(peer.address)
     if (typeof ticket === 'string') return this._turnAway(stream, peer, ticket)
+    ticket.victim?.giveWay?.()
+    ticket.victim = null
     stream.limitUnacked(unackedMs(this._options))
     if (context === null) this._admit(stream, peer, ticket)
     else this._secure(stream, peer, ticket, context)
@@ -444,12 +446,15 @@ class Server extends EventEmitter {
       this._counters.count('tlsFailures')
       this._punish(peer.address, err.code === 'ERR_ALKNET_TIMEOUT' ? 'grace_exceeded' : 'no_auth')
     })
+    ticket.giveWay = () => handshake.close(fail('LIMIT', 'tls', 'another client took its place (maxUnauthenticated)'))
     this._handshakes.set(handshake, ticket)
   }
 
   _admit (stream, peer, ticket) {
     try {
-      this._connections.add(new Connection(this, stream, peer, ticket))
+      const connection = new Connection(this, stream, peer, ticket)
+      ticket.giveWay = () => connection.close('max_unauthenticated')
+      this._connections.add(connection)
       this._counters.count('accepted')
     } catch (err) {
       // The engine does not take the options: nothing that a client has done.

@@ -62,7 +62,8 @@ describe('limits', () => {
 
   it('neither loses nor invents anybody, whatever comes in which order', () => {
     const { below, pick, next } = createRandom()
-    const limits = new Limits(NONE, next)
+    let now = 0
+    const limits = new Limits(NONE, next, () => now)
     const inside = new Map() // ticket => its address
     const gone = []
     const addresses = ['', '192.0.2.1', '192.0.2.2', '2001:db8::1', '2001:db8:0:1::1']
@@ -71,7 +72,12 @@ describe('limits', () => {
       if (kind < 3) {
         const address = pick(addresses)
         const ticket = limits.enter(address)
-        if (typeof ticket === 'object') inside.set(ticket, address)
+        if (typeof ticket === 'object') {
+          inside.set(ticket, address)
+          if (ticket.victim !== null) gone.push(ticket.victim)
+          inside.delete(ticket.victim)
+        }
+        now += below(100)
       } else if (kind < 5 && inside.size > 0) {
         limits.promote(pick([...inside.keys()])) // some of them again
       } else if (kind < 7 && inside.size > 0) {
@@ -96,6 +102,24 @@ describe('limits', () => {
     }
     for (const ticket of inside.keys()) limits.leave(ticket)
     assert.deepStrictEqual([limits.sessions, limits.unauthenticated, limits._perSource.size], [0, 0, 0])
+  })
+
+  it('lets the oldest who has not logged in go for a newcomer, once it is stale', () => {
+    let now = 0
+    const limits = new Limits({ ...NONE, maxUnauthenticated: 2 }, () => 0, () => now)
+    const [first, second] = [limits.enter('a'), limits.enter('b')]
+    now = 999
+    assert.strictEqual(limits.enter('c'), 'max_unauthenticated')
+    now = 1000
+    const third = limits.enter('c')
+    assert.strictEqual(third.victim, first)
+    assert.deepStrictEqual([first.left, limits.unauthenticated], [true, 2])
+    limits.leave(first) // its connection closes by and by
+    assert.strictEqual(limits.unauthenticated, 2)
+    assert(!limits.promote(first), 'too late')
+    assert(limits.promote(second), 'who logs in stays')
+    assert.strictEqual(limits.enter('d').victim, null)
+    assert.strictEqual(limits.enter('e'), 'max_unauthenticated', 'c is not stale')
   })
 
   it('drops early, likelier the nearer the limit', () => {
