@@ -28,7 +28,7 @@ const { wake } = require('./wake')
 class Keepalive {
   /**
    * session: the addon's. keepalive 0: off. onLost(seconds) comes at most once,
-   * and says for how long nothing came. wakes: of wake.js.
+   * says for how long nothing came, and has to close it. wakes: of wake.js.
    */
   constructor (session, { keepalive, keepaliveMax }, onLost, wakes = wake) {
     this._session = session
@@ -92,6 +92,7 @@ class Keepalive {
     if (this._asked < this._max && !this._isProbing) return this._ask()
     this.close()
     this._onLost(Math.round(silence / 1000))
+    this._session.close() // once more: at once, for nobody takes its last words
   }
 }
 
