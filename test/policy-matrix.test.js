@@ -49,6 +49,7 @@ function ask (setup, host, port = 80) {
     policy: policyOf(setup),
     connectMs: 60_000,
     lookups: new Lookups(8, resolverOf(names, lookups)),
+    proxies: () => [],
     request: (target) => ({ identity, permissions, transport, ...target }),
     turnAway: (channel, reason, text) => refusals.push(text),
     channelGone () {}
