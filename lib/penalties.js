@@ -18,18 +18,22 @@ const { addressBytes, cidrHas, sourceOf } = require('./addresses')
 
 const MAX_SOURCES = 65536
 
+// More than one, which is what a call adds at most.
+const EXPIRE_AT_ONCE = 16
+
 /** What is punished, and the option that says for how long. */
 const KINDS = { auth_failed: 'authfail', no_auth: 'noauth', grace_exceeded: 'graceExceeded' }
 
 /**
  * Sources by the second in which their penalty ends: to add, to move and to
- * forget the first costs the same however many there are.
+ * forget the first costs the same however many there are. The entries of a
+ * second are a ring: the first of a Set is behind all that were deleted.
  */
 class Table {
   constructor (maxSources) {
     this._max = maxSources
-    this._bySource = new Map() // source => { source, until, isServed }
-    this._bySecond = new Map() // second => Set of the entries that end in it
+    this._bySource = new Map() // source => { source, until, isServed, next, previous }
+    this._bySecond = new Map() // second => the head of the ring of those that end in it
     this._first = Infinity // no entry ends before this second
     this.served = 0
   }
@@ -43,14 +47,14 @@ class Table {
     this.expire(now)
     const entry = this._bySource.get(source)
     if (entry === undefined || entry.until > now) return entry
-    this._forget(entry) // in a second that has not passed for all who end in it
+    this._forget(entry)
   }
 
   /** Has the source's penalty end at a time; the soonest makes room for it. */
   set (source, until, isServed) {
     let entry = this._bySource.get(source)
     if (entry === undefined) {
-      entry = { source, until, isServed: false }
+      entry = { source, until, isServed: false, next: null, previous: null }
       this._bySource.set(source, entry)
     } else {
       this._unlist(entry)
@@ -60,17 +64,13 @@ class Table {
       this.served++
     }
     entry.until = until
-    const second = Math.ceil(until)
-    const listed = this._bySecond.get(second)
-    if (listed === undefined) this._bySecond.set(second, new Set([entry]))
-    else listed.add(entry)
-    this._first = Math.min(this._first, second)
+    this._list(entry)
     if (this.size > this._max) this._forget(this._soonest())
   }
 
-  /** Forgets what has ended. */
-  expire (now) {
-    while (this.size > 0) {
+  /** Forgets what has ended: a few of all, so that nobody waits for a flood that ends in one second. */
+  expire (now, most = EXPIRE_AT_ONCE) {
+    for (let i = 0; i < most && this.size > 0; i++) {
       const entry = this._soonest()
       if (entry.until > now) return
       this._forget(entry)
@@ -81,7 +81,7 @@ class Table {
   // there: at most as many as the longest penalty has seconds.
   _soonest () {
     while (!this._bySecond.has(this._first)) this._first++
-    return this._bySecond.get(this._first).values().next().value
+    return this._bySecond.get(this._first).next
   }
 
   _forget (entry) {
@@ -91,11 +91,25 @@ class Table {
     if (this.size === 0) this._first = Infinity
   }
 
-  _unlist (entry) {
+  _list (entry) {
     const second = Math.ceil(entry.until)
-    const listed = this._bySecond.get(second)
-    listed.delete(entry)
-    if (listed.size === 0) this._bySecond.delete(second)
+    let head = this._bySecond.get(second)
+    if (head === undefined) {
+      head = { next: null, previous: null }
+      head.next = head.previous = head
+      this._bySecond.set(second, head)
+    }
+    entry.next = head
+    entry.previous = head.previous
+    head.previous.next = entry
+    head.previous = entry
+    this._first = Math.min(this._first, second)
+  }
+
+  _unlist ({ until, next, previous }) {
+    previous.next = next
+    next.previous = previous
+    if (next === previous) this._bySecond.delete(Math.ceil(until))
   }
 }
 
@@ -146,7 +160,7 @@ class Penalties {
   counts () {
     const now = this._now()
     const tables = Object.values(this._tables)
-    for (const table of tables) table.expire(now)
+    for (const table of tables) table.expire(now, Infinity)
     const sum = (name) => tables.reduce((total, table) => total + table[name], 0)
     return { sources: sum('size'), refused: sum('served') }
   }

@@ -156,6 +156,18 @@ describe('penalties', () => {
     assert(steps < more * 5, `${steps} steps for ${more} sources`)
   })
 
+  it('end for a flood of sources a few at a time, and for each when it should', () => {
+    const { penalties, clock } = withClock({ penalties: 'min:0' })
+    for (let i = 0; i < 5000; i++) penalties.punish(ipv4(i), 'auth_failed')
+    clock.now += 6
+    const table = penalties._tables[4]
+    assert(!penalties.refuses('192.0.2.1'))
+    assert(table.size > 4900, 'the first who asks does not wait for all of them')
+    assert(!penalties.refuses(ipv4(4999)))
+    for (let i = 0; i < 500; i++) penalties.punish('192.0.2.1', 'no_auth')
+    assert.strictEqual(table.size, 1)
+  })
+
   it('are what a plain list of them says, whatever comes', () => {
     const { below, pick, next } = createRandom()
     const max = 60

@@ -27,7 +27,7 @@ describe('server: abuse', function () {
 
   before(async function () {
     needAlknet(this)
-    need(this, 'ssh')
+    need(this, 'ssh', 'ssh-keyscan')
     const isThere = await new Promise((resolve) => {
       const probe = net.createServer().once('error', () => resolve(false))
       probe.listen(0, GOOD, () => probe.close(() => resolve(true)))
@@ -72,6 +72,15 @@ describe('server: abuse', function () {
     const text = (await runAlknet(scope, ['status', '--control', control])).stdout
     assert.match(text, /^ {2}refused +1 penalty$/m)
     assert.match(text, /^ {2}penalised +1 sources now$/m)
+  })
+
+  it('refuses a source that has keys exchanged again and again, and never logs in', async () => {
+    const server = await startServe(scope, { penalties: true, args: ['--penalties', 'noauth:1m,min:4m,max:1h'] })
+    const scan = async () => (await run(scope, 'ssh-keyscan', ['-T', '5', '-t', 'ed25519', '-p', String(server.port), '127.0.0.1'])).stdout
+    for (let i = 0; i < 5; i++) assert.match(await scan(), /ssh-ed25519/)
+    await server.proc.waitFor(/source penalised remote_addr=127\.0\.0\.1 .*reason=no_auth/)
+    assert.strictEqual(await scan(), '')
+    assert.match((await login(server, GOOD, key('ed25519', 'user'))).output, /Authenticated to/)
   })
 
   it('lets others in while one source opens all the connections it can', async () => {
