@@ -239,6 +239,10 @@ export interface ServeOptions extends CommonOptions {
   maxRemoteForwards?: number
   /** Gets the channels to `alknet-…`. Without it, and without a `'connection'` listener, they are refused. */
   onConnection?: (stream: Stream, info: ConnectionInfo) => void
+  /** Where Prometheus may ask: `'addr:port'`; port 0 is any. **Default:** `false`. */
+  metrics?: string | false
+  /** Lets metrics listen where others can reach them. **Default:** `false`. */
+  metricsOpen?: boolean
   /** Connections that may wait for a loop over the server, 1 to 65536. **Default:** `128`. */
   maxPending?: number
   /**
@@ -497,6 +501,13 @@ export interface ServerStats {
   penalisedSources: number
   /** Sources of whom anything is held against them. */
   notedSources: number
+  /** Places that the server listens on for clients. */
+  remoteForwards: number
+  /** As SSH, since the start. */
+  bytesIn: number
+  bytesOut: number
+  /** Channels that clients have asked for, since the start. */
+  channelsTotal: number
   /** Connections that could try to log in, since the start, as all that follows. */
   accepted: number
   acceptErrors: number
@@ -507,6 +518,8 @@ export interface ServerStats {
   refused: Record<'penalty' | 'max_unauthenticated' | 'max_unauthenticated_per_ip' | 'max_connections_per_ip', number>
   /** By reason: docs/cli.md#why-a-login-is-refused. */
   rejected: Record<string, number>
+  /** Channels that clients have not got. */
+  channelsRefused: Record<'prohibited' | 'connect_failed' | 'shortage', number>
   /** Connections that were held against their source. */
   penalties: Record<'auth_failed' | 'no_auth' | 'grace_exceeded', number>
 }
@@ -538,6 +551,8 @@ export class Server extends EventEmitter {
   sessions (): ServerSession[]
   /** How many there are now, and what was counted since the start. */
   stats (): ServerStats
+  /** Where metrics are told; null: nowhere. */
+  metricsAddress (): Address | null
   /**
    * Serves a reserved name, with any port, before everybody else. What fn throws
    * or rejects with ends that stream. Gives what undoes it. Throws

@@ -117,8 +117,9 @@ async function testPolicy (raw, { target, id, scopes = [], transport = 'tcp', lo
 }
 
 /** Those of the server's own listeners whose place is known before it runs. */
-function ownPlaces ({ places: all, control }) {
-  const places = all.filter((one) => one.fd === undefined && one.port !== 0)
+function ownPlaces ({ places: all, control, metrics }) {
+  const listeners = metrics === null ? all : [...all, metrics]
+  const places = listeners.filter((one) => one.fd === undefined && one.port !== 0)
   return control === true || control === 'off' ? places : [...places, { path: control }]
 }
 

@@ -27,6 +27,9 @@ const { Trace, channelOver } = require('./trace')
 const CLOSE_MS = 2000
 const NO = { yes: false, port: 0 }
 
+// RFC 4254 §5.1, as the counters call it.
+const REFUSALS = { 1: 'prohibited', 2: 'connect_failed', 4: 'shortage' }
+
 // Why we end a connection that is held against its source.
 const OFFENCES = { login_grace: 'grace_exceeded', max_auth_attempts: 'auth_failed', max_unauthenticated: 'no_auth' }
 
@@ -164,6 +167,11 @@ class Connection {
     return this._channels
   }
 
+  /** What has gone over the wire. */
+  get bytes () {
+    return { received: this._session.received(), sent: this._session.sent() }
+  }
+
   // ---- listening for the client
 
   onlisten (request, isLocal, host, port) {
@@ -186,6 +194,7 @@ class Connection {
   onchannel (channel, type, host, port) {
     if (this._isClosing) return channel.close()
     this._channels++
+    this._server._counters.count('channelsTotal')
     this._trace.channel(channel)
     const { maxChannels } = this._server._options
     if (this._channels > maxChannels) return this.turnAway(channel, SHORTAGE, 'too many channels (maxChannels)')
@@ -274,6 +283,7 @@ class Connection {
   }
 
   turnAway (channel, reason, text) {
+    this._server._counters.count('channelsRefused', REFUSALS[reason])
     if (this._isClosing) channel.close()
     else this._session.refuse(channel, reason, text)
     channelOver(channel, { code: 'ERR_ALKNET_CHANNEL', reason }, true)

@@ -8,7 +8,7 @@
 
 const authorizer = require('./authorizer')
 
-const NAMES = ['accepted', 'acceptErrors', 'tlsFailures', 'logins']
+const NAMES = ['accepted', 'acceptErrors', 'tlsFailures', 'logins', 'channelsTotal']
 
 // A reason is one that the log has, too.
 const REASONS = {
@@ -20,6 +20,8 @@ const REASONS = {
     'authorize_refused', 'authorize_busy', 'authorize_timeout', 'authorize_failed',
     'unsupported_method', 'invalid_user', 'unsupported_key', 'bad_signature'
   ],
+  // channels that clients have asked for in vain
+  channelsRefused: ['prohibited', 'connect_failed', 'shortage'],
   // connections that ended without a login, and were held against their source
   penalties: ['auth_failed', 'no_auth', 'grace_exceeded']
 }

@@ -60,6 +60,10 @@ class Places {
     this._held = new Set()
   }
 
+  get size () {
+    return this._held.size
+  }
+
   add (held) {
     this._held.add(held)
   }

@@ -207,6 +207,11 @@ function socksListen (name, value) {
   return listenAddress(name, value === true ? '127.0.0.1:1080' : value)
 }
 
+/** Where metrics are told. */
+function metricsListen (name, value) {
+  return value === false ? null : listenAddress(name, value)
+}
+
 // sun_path of Linux without its NUL; a longer one would not be the same file.
 const MAX_SOCKET_PATH = 107
 
@@ -262,6 +267,7 @@ module.exports = {
   integer,
   ipAddress,
   listenAddress,
+  metricsListen,
   oneOf,
   parseDuration,
   parsedBy,

@@ -16,7 +16,7 @@ const { LEVELS, FORMATS } = require('./log')
 const { DEFAULT_PORTS, defaultPlace, listenPlaces, listenSpec, listenerEntry } = require('./listen-options')
 const { parseProxies } = require('./proxies')
 const {
-  abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, oneOf, parsedBy, passphrase, pathOrBytes, pin, remoteBind, seconds, serverAddress, several, socketPath, socksAuth, socksListen, text
+  abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, metricsListen, oneOf, parsedBy, passphrase, pathOrBytes, pin, remoteBind, seconds, serverAddress, several, socketPath, socksAuth, socksListen, text
 } = require('./option-checks')
 const { network, penalties } = require('./penalty-options')
 
@@ -224,6 +224,8 @@ const SERVER = {
   penaltyExempt: [several(network, 0), []],
   maxRemoteForwards: [integer(1, 1024), 64],
   maxPending: MAX_PENDING,
+  metrics: [metricsListen, null],
+  metricsOpen: [flag, false],
   onConnection: [callback],
   authorize: [callback],
   authorizeTimeout: [seconds(1, DAY), 10]
@@ -235,7 +237,7 @@ const PLANNED_CLIENT = [
 ]
 const PLANNED_SERVER = [
   'acmeDomain', 'acmeDirectory',
-  'acmeContact', 'acmeCache', 'acmeChallenge', 'stealth', 'stealthUpstream', 'metrics'
+  'acmeContact', 'acmeCache', 'acmeChallenge', 'stealth', 'stealthUpstream'
 ]
 
 // What a server takes over while it runs. The rest waits for the next start.
@@ -295,6 +297,12 @@ function validate (table, planned, options) {
     out[key] = options[key] === undefined ? byDefault : check(key, options[key])
   }
   return out
+}
+
+function checkMetrics ({ metrics, metricsOpen }) {
+  if (metrics === null || isLoopback(metrics.address) || metricsOpen) return
+  throw optionError('metrics', `${metrics.address} can be reached by others: ` +
+    'listen on 127.0.0.1 or ::1, or set metricsOpen (--metrics-open) to let anybody read them')
 }
 
 function isLoopback (address) {
@@ -364,6 +372,7 @@ function serverOptions (options) {
   }
   out.places = listenPlaces(out)
   if (out.listeners === undefined) out.listen ??= [defaultPlace(out)]
+  checkMetrics(out)
   return out
 }
 

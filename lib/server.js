@@ -29,6 +29,8 @@ const { Places } = require('./listening')
 const { Penalties } = require('./penalties')
 const { PROHIBITED } = require('./channels')
 const { Policy } = require('./policy')
+const { openMetrics } = require('./metrics')
+const { serverFamilies } = require('./metrics-values')
 const { ServerSession } = require('./server-session')
 const { rarely } = require('./listener')
 const { serverContexts } = require('./tls-files')
@@ -71,6 +73,7 @@ class Server extends EventEmitter {
     this._limits = new Limits(options)
     this._penalties = new Penalties(options)
     this._counters = new Counters()
+    this._bytesBefore = { received: 0, sent: 0 } // of clients that are gone
     this._authorize = new Authorize(this._warn)
     this._handlers = new Map() // of handle()
     this._backlog = new Backlog(options.maxPending) // for loops
@@ -83,6 +86,7 @@ class Server extends EventEmitter {
     this._addresses = []
     this._open = 0
     this._control = null
+    this._metrics = null
     this._since = new Date()
     this._isClosing = false
     this._policy = this._policyOf(options)
@@ -99,6 +103,11 @@ class Server extends EventEmitter {
     return this._addresses.length === 1 ? this._addresses[0] : this._addresses.slice()
   }
 
+  /** { address, family, port } of where metrics are told; null: nowhere. */
+  metricsAddress () {
+    return this._metrics === null ? null : this._metrics.address()
+  }
+
   /** How many clients are connected, logged in or not. */
   get connections () {
     return this._connections.size + this._handshakes.size
@@ -111,12 +120,16 @@ class Server extends EventEmitter {
   stats () {
     const clients = [...this._connections]
     const { sources, refused } = this._penalties.counts()
+    const bytes = clients.map((one) => one.bytes)
     return {
       clients: this.connections,
       sessions: this._limits.sessions,
       channels: clients.reduce((sum, one) => sum + one.channels, 0),
       penalisedSources: refused,
       notedSources: sources,
+      remoteForwards: this._places.size,
+      bytesIn: bytes.reduce((sum, { received }) => sum + received, this._bytesBefore.received),
+      bytesOut: bytes.reduce((sum, { sent }) => sum + sent, this._bytesBefore.sent),
       ...this._counters.values()
     }
   }
@@ -244,7 +257,11 @@ class Server extends EventEmitter {
       rules: forwarding.rules,
       byDefault: forwarding.default,
       permitListen: forwarding.permitListen,
-      own: () => [...this._addresses, ...this._control === null ? [] : [{ path: this._control.path }]]
+      own: () => [
+        ...this._addresses,
+        ...this._metrics === null ? [] : [this._metrics.address()],
+        ...this._control === null ? [] : [{ path: this._control.path }]
+      ]
     })
   }
 
@@ -279,6 +296,7 @@ class Server extends EventEmitter {
       return connection.closed
     }))
     this._control?.close()
+    this._metrics?.close()
     this._checkClosed()
     return this.closed
   }
@@ -309,7 +327,19 @@ class Server extends EventEmitter {
     if (authorizer.isEmpty) this._log.warn('nobody can log in: no usable line in authorized_keys, and no CA', {})
   }
 
-  // Before there is a client who could ask for its path.
+  // Before there is a client who could ask for its port.
+  async _openMetrics () {
+    const { metrics, metricsOpen, sshEngine } = this._options
+    if (metrics === null) return
+    const opened = await openMetrics(metrics, metricsOpen, (delay) => serverFamilies(this.stats(), sshEngine, delay))
+    const { address, port } = opened.address()
+    this._metrics = opened
+    this._open++
+    opened.closed.then(() => this.onclose())
+    this._log.info('metrics', { address, port })
+  }
+
+  // Nor before this one, for its path.
   async _openControl () {
     this._control = await openControl(this._options.control, 'serve', serverAnswers(this), this._log)
     if (this._control === null) return
@@ -391,6 +421,9 @@ class Server extends EventEmitter {
   _left (connection, ticket, offence) {
     this._limits.leave(ticket)
     this._connections.delete(connection)
+    const { received, sent } = connection.bytes
+    this._bytesBefore.received += received
+    this._bytesBefore.sent += sent
     if (offence !== null) this._punish(connection.remoteAddress, offence)
   }
 
@@ -502,6 +535,7 @@ async function startServer (raw) {
   server._raw = raw
   try {
     await server._loadAuth()
+    await server._openMetrics()
     await server._openControl()
     if (signal?.aborted) throw canceled('listen', signal.reason)
     server._listen(contexts)

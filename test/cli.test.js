@@ -60,7 +60,7 @@ describe('alknet (command)', () => {
       connect: [['--peer', 'x'], ['--iroh-relay', 'x'], ['--retry'], ['--transport', 'iroh']],
       serve: [['--acme-domain', 'x'], ['--acme-directory', 'x'],
         ['--acme-contact', 'x'], ['--acme-cache', 'x'], ['--acme-challenge', 'x'], ['--stealth'], ['--stealth-upstream', 'x'],
-        ['--metrics', 'x'], ['--transport', 'iroh']]
+        ['--transport', 'iroh']]
     }
     const all = Object.entries(planned).flatMap(([command, list]) => list.map((flags) => [command, flags]))
     await Promise.all(all.map(([command, flags]) => fails([command, ...flags], 2, new RegExp(`^alknet: ${flags[0]}: .*not available yet\n$`))))

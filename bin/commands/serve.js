@@ -12,8 +12,7 @@ const { notifier, withSockets } = require('./service')
 
 const PLANNED = [
   '--acme-domain <name>', '--acme-directory <url>', '--acme-contact <address>', '--acme-cache <path>',
-  '--acme-challenge <kind>', '--stealth', '--stealth-upstream <url>',
-  '--metrics <address>'
+  '--acme-challenge <kind>', '--stealth', '--stealth-upstream <url>'
 ]
 
 const RENAMED = { key: 'hostKey' }
@@ -88,6 +87,8 @@ async function run (fromFlags, command) {
     server = await serve({ ...log.into(given), passphrase, signal: controller.signal })
     const places = [server.address()].flat().map(placeOf)
     for (const place of places) printer(given.isQuiet)(`listening on ${place}`)
+    const metrics = server.metricsAddress()
+    if (metrics !== null) printer(given.isQuiet)(`metrics on http://${placeOf(metrics)}/metrics`)
     manager.ready(`listening on ${places.join(', ')}`)
     await server.closed
   } catch (err) {
@@ -138,6 +139,8 @@ module.exports = (alknet) => {
     .addHelpText('after', EPILOGUE)
   const collect = addFlags(command)
   command
+    .addOption(value('--metrics <addr:port>', 'tell Prometheus how it goes, at http://ADDR:PORT/metrics (port 0: any; default: off)'))
+    .addOption(new Option('--metrics-open', 'let the metrics listen where others can read them'))
     .addOption(new Option('--check', 'say what is wrong, or print what would be in effect, and exit'))
     .action(() => run(collect, command))
 }

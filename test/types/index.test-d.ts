@@ -51,6 +51,8 @@ async function client (): Promise<void> {
 
 async function server (): Promise<void> {
   const running: alknet.Server = await alknet.serve({
+    metrics: '127.0.0.1:0',
+    metricsOpen: false,
     hostKey: 'host_key',
     authorizedKeys: 'authorized_keys',
     certAuthority: ['ca.pub', Buffer.from('')],
@@ -63,6 +65,8 @@ async function server (): Promise<void> {
     }
   })
   running.on('session', async (one) => { const id: number = one.id; await one.close({ drainMs: id }) })
+  const metricsPort: number | undefined = running.metricsAddress()?.port
+  void metricsPort
   const refused: number = running.stats().refused.penalty + running.stats().rejected.unknown_key
   console.log(refused)
   const ids: string[] = running.sessions().map((one) => one.identity.id)

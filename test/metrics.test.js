@@ -1,0 +1,321 @@
+'use strict'
+
+/** Metrics: all that docs/metrics.md says, each of them true, and nothing else. */
+
+const assert = require('assert')
+const { execFileSync, spawnSync } = require('child_process')
+const fs = require('fs')
+const http = require('http')
+const net = require('net')
+const { once } = require('events')
+const path = require('path')
+const { LoopDelay, RESOLUTION_MS, WINDOW_MS } = require('../lib/loop-delay')
+const { openMetrics } = require('../lib/metrics')
+const { runAlknet, startServe } = require('./helpers/alknet')
+const { startServer } = require('./helpers/api')
+const { key } = require('./helpers/keys')
+const { echoServer, readAll } = require('./helpers/net')
+const { has } = require('./helpers/proc')
+const { suiteScope, testScope } = require('./helpers/scope')
+const alknet = require('..')
+
+const page = fs.readFileSync(path.join(__dirname, '..', 'docs', 'metrics.md'), 'utf8')
+
+/** name => { type, labels } as the page has them. */
+const documented = new Map(page.split('\n## List\n')[1].split('\n').filter((line) => line.startsWith('| `')).map((line) => {
+  const [name, type, labels] = line.split('|').slice(1).map((cell) => cell.trim())
+  return [name.slice(1, -1), { type, labels: [...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label).sort() }]
+}))
+
+const SAMPLE = /^([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (NaN|-?\d+(?:\.\d+)?(?:e[+-]\d+)?)$/
+
+/** The text format 0.0.4, strictly: name => { type, samples: [{ labels, value }] }. */
+function parse (text) {
+  assert(text.endsWith('\n'))
+  const families = new Map()
+  let family = null
+  for (const line of text.slice(0, -1).split('\n')) {
+    const help = /^# HELP (\w+) (\S.*)$/.exec(line)
+    const type = /^# TYPE (\w+) (gauge|counter|summary)$/.exec(line)
+    if (help !== null) {
+      assert(!families.has(help[1]), `${help[1]} twice`)
+      family = { name: help[1], type: null, samples: [] }
+      families.set(help[1], family)
+    } else if (type !== null) {
+      assert.deepStrictEqual([type[1], family.type, family.samples.length], [family.name, null, 0])
+      family.type = type[2]
+    } else {
+      const [, name, labels = '', value] = SAMPLE.exec(line) ?? assert.fail(`no sample: ${line}`)
+      assert(name === family.name || (family.type === 'summary' && [`${family.name}_sum`, `${family.name}_count`].includes(name)), line)
+      const pairs = [...labels.matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g)].map(([, label, text]) => [label, text])
+      family.samples.push({ name, labels: Object.fromEntries(pairs), value: Number(value) })
+    }
+  }
+  return families
+}
+
+/** A socket that is closed, with an error or without. */
+const gone = (socket) => new Promise((resolve) => socket.on('error', () => {}).once('close', resolve))
+
+function get ({ port, address }, { path = '/metrics', method = 'GET', headers } = {}) {
+  return new Promise((resolve, reject) => {
+    const request = http.request({ host: address, port, path, method, headers, agent: false }, async (response) => {
+      let body = ''
+      for await (const chunk of response) body += chunk
+      resolve({ status: response.statusCode, headers: response.headers, body })
+    })
+    request.once('error', reject).end()
+  })
+}
+
+const read = async (place) => parse((await get(place)).body)
+
+/** The value of a metric, of one reason where there are several. */
+function valueOf (families, name, labels = {}) {
+  const found = families.get(name).samples.filter((one) => Object.entries(labels).every(([key, text]) => one.labels[key] === text))
+  assert.strictEqual(found.length, 1, `${name} ${JSON.stringify(labels)}`)
+  return found[0].value
+}
+
+describe('metrics of a server', () => {
+  const scope = testScope()
+  const start = (options) => startServer(scope, { metrics: '127.0.0.1:0', ...options })
+
+  it('are those of docs/metrics.md, with their types and labels', async () => {
+    const { server } = await start()
+    const { status, headers, body } = await get(server.metricsAddress())
+    assert.deepStrictEqual([status, headers['content-type'], headers.connection], [200, 'text/plain; version=0.0.4; charset=utf-8', 'close'])
+    const families = parse(body)
+    assert.deepStrictEqual([...families.keys()].sort(), [...documented.keys()].sort())
+    for (const [name, { type, samples }] of families) {
+      assert.strictEqual(type, documented.get(name).type, name)
+      for (const one of samples) {
+        const labels = Object.keys(one.labels).sort()
+        if (one.name === name) assert.deepStrictEqual(labels, documented.get(name).labels, name)
+        else assert.deepStrictEqual(labels, [])
+      }
+      if (type === 'counter') assert.match(name, /_total$/)
+    }
+    const { labels } = families.get('alknet_build_info').samples[0]
+    assert.deepStrictEqual([labels.version, labels.role, labels.node], [alknet.versions.alknet, 'server', process.versions.node])
+  })
+
+  it('move with what they count', async () => {
+    const target = await echoServer(scope)
+    const { server, login, keys } = await start({ maxConnectionsPerIp: 2, penalties: true })
+    const place = server.metricsAddress()
+    const before = await read(place)
+    const session = await login()
+    const stream = await session.open({ host: '127.0.0.1', port: target.port })
+    stream.write(Buffer.alloc(100_000))
+    for (let got = 0; got < 100_000;) got += (await once(stream, 'data'))[0].length
+    await assert.rejects(session.open({ host: '169.254.169.254', port: 80 }), { reason: 1 })
+    await session.forwardRemote('127.0.0.1:0:127.0.0.1:1')
+    await assert.rejects(login({ identity: (await alknet.generateKey()).privateKey }), { code: 'ERR_ALKNET_AUTH' })
+    while (server.connections > 1) await new Promise((resolve) => setImmediate(resolve))
+    const idle = net.connect(server.address().port, '127.0.0.1').resume()
+    await once(idle, 'data')
+    await gone(net.connect(server.address().port, '127.0.0.1').resume())
+    const now = await read(place)
+    const moved = (name, labels) => valueOf(now, name, labels) - valueOf(before, name, labels)
+    const expected = {
+      alknet_connections: 2,
+      alknet_connections_accepted_total: 3,
+      alknet_sessions: 1,
+      alknet_logins_total: 1,
+      alknet_channels: 1,
+      alknet_channels_total: 2,
+      alknet_remote_forwards: 1,
+      alknet_accept_errors_total: 0
+    }
+    for (const [name, by] of Object.entries(expected)) assert.strictEqual(moved(name), by, name)
+    assert.strictEqual(moved('alknet_connections_refused_total', { reason: 'max_connections_per_ip' }), 1)
+    assert.strictEqual(moved('alknet_logins_refused_total', { reason: 'unknown_key' }), 1)
+    assert.strictEqual(moved('alknet_channels_refused_total', { reason: 'prohibited' }), 1)
+    assert.strictEqual(moved('alknet_penalties_total', { reason: 'auth_failed' }), 1)
+    for (const name of ['alknet_received_bytes_total', 'alknet_sent_bytes_total']) assert(moved(name) > 100_000 && moved(name) < 200_000, name)
+    assert(moved('process_cpu_seconds_total') > 0)
+    assert(valueOf(now, 'process_resident_memory_bytes') > 10e6)
+    assert(Math.abs(valueOf(now, 'process_start_time_seconds') - (Date.now() / 1000 - process.uptime())) < 5)
+    idle.destroy()
+    await session.close()
+    while (server.connections > 0) await new Promise((resolve) => setImmediate(resolve))
+    const after = await read(place)
+    for (const name of ['alknet_connections', 'alknet_sessions', 'alknet_channels', 'alknet_remote_forwards']) assert.strictEqual(valueOf(after, name), 0, name)
+    assert(valueOf(after, 'alknet_received_bytes_total') >= valueOf(now, 'alknet_received_bytes_total'), 'those of who is gone stay')
+    assert.doesNotMatch((await get(place)).body, new RegExp(`${target.port}|127\\.0|169\\.254|${keys.user.fingerprint.slice(7, 20)}`))
+  }).timeout(60_000)
+
+  it('count penalties, until they pass', async () => {
+    const { server, login } = await start({ penalties: { authfail: 60, min: 1 } })
+    await assert.rejects(login({ identity: (await alknet.generateKey()).privateKey }))
+    while (server.connections > 0) await new Promise((resolve) => setImmediate(resolve))
+    await assert.rejects(login())
+    const now = await read(server.metricsAddress())
+    assert.strictEqual(valueOf(now, 'alknet_penalised_sources'), 1)
+    assert.strictEqual(valueOf(now, 'alknet_connections_refused_total', { reason: 'penalty' }), 1)
+  })
+
+  it('are what promtool takes, without a complaint', async function () {
+    if (!has('promtool')) {
+      console.log('      skipped: promtool is not installed (Debian: prometheus, 100 MB)')
+      this.skip()
+    }
+    const { server } = await start()
+    const { body } = await get(server.metricsAddress())
+    const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: body, encoding: 'utf8' })
+    assert.deepStrictEqual([status, stdout + stderr], [0, ''])
+  })
+
+  it('are not to be reached through the tunnel, but by a rule', async () => {
+    const { server, login } = await start()
+    const { address, port } = server.metricsAddress()
+    const session = await login()
+    for (const host of [address, 'localhost', '127.0.0.1']) {
+      await assert.rejects(session.open({ host, port }), { reason: 1 }, host)
+    }
+    await server.reloadForwarding({ rules: [`allow 127.0.0.1:${port}`] })
+    const stream = await session.open({ host: address, port })
+    stream.write('GET /metrics HTTP/1.0\r\n\r\n')
+    assert.match(String(await readAll(stream)), /^HTTP\/1\.1 200 OK\r\n/)
+    await assert.rejects(session.forwardRemote(`127.0.0.1:${port}:127.0.0.1:1`))
+  })
+
+  it('end with the server, and keep nothing up', async () => {
+    const { server } = await start()
+    const place = server.metricsAddress()
+    const idle = net.connect(place.port, place.address).resume()
+    const isGone = gone(idle)
+    await once(idle, 'connect')
+    await server.close()
+    await isGone
+    await assert.rejects(get(place), { code: 'ECONNREFUSED' })
+    assert.strictEqual((await start({ metrics: undefined })).server.metricsAddress(), null)
+  })
+})
+
+describe('metrics over HTTP', () => {
+  const scope = testScope()
+
+  async function open (isOpen = false, limits) {
+    const metrics = await openMetrics({ address: '127.0.0.1', port: 0 }, isOpen, () => [
+      { name: 'a', type: 'gauge', help: 'line\nback\\slash', samples: [[{ text: 'q"b\\n\n' }, 1], [{}, NaN]] }
+    ], limits)
+    scope.defer(() => metrics.close())
+    return metrics.address()
+  }
+
+  it('escape what has to be escaped', async () => {
+    assert.strictEqual((await get(await open())).body, '# HELP a line\\nback\\\\slash\n# TYPE a gauge\na{text="q\\"b\\\\n\\n"} 1\na NaN\n')
+  })
+
+  it('answer GET /metrics, and nothing else', async () => {
+    const place = await open()
+    for (const [request, status] of [
+      [{ path: '/metrics?x=1' }, 200], [{ path: '/' }, 404], [{ path: '/metrics/' }, 404], [{ path: '/METRICS' }, 404],
+      [{ method: 'POST' }, 405], [{ method: 'HEAD' }, 405], [{ method: 'DELETE' }, 405]
+    ]) {
+      const answer = await get(place, request)
+      assert.strictEqual(answer.status, status, JSON.stringify(request))
+      assert.strictEqual(answer.headers.connection, 'close')
+    }
+  })
+
+  it('answer on loopback only by an address or localhost', async () => {
+    const place = await open()
+    for (const [host, status] of [['evil.example', 403], ['evil.example:80', 403], ['localhost:9', 200], ['[::1]:9', 200], ['127.0.0.1', 200], ['127.0.0.1.evil.example', 403]]) {
+      assert.strictEqual((await get(place, { headers: { host } })).status, status, host)
+    }
+    assert.strictEqual((await get(await open(true), { headers: { host: 'server.example' } })).status, 200)
+  })
+
+  it('have limits for who is slow, too many, or too long', async () => {
+    const place = await open(false, { ms: 500, connections: 2, headerBytes: 512 })
+    const connect = () => net.connect(place.port, place.address)
+    const long = connect().on('error', () => {})
+    long.write(`GET /metrics HTTP/1.1\r\nhost: localhost\r\nx: ${'y'.repeat(2000)}\r\n\r\n`)
+    assert.match(String(await readAll(long)), /^HTTP\/1\.1 431 /)
+    const slow = connect().resume()
+    slow.write('GET /metrics HTTP/1.1\r\n')
+    await gone(slow)
+  })
+
+  it('turn away who is too many', async () => {
+    const place = await open(false, { connections: 2 })
+    const sockets = [1, 2].map(() => net.connect(place.port, place.address).resume())
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')))
+    await gone(net.connect(place.port, place.address).resume())
+    for (const socket of sockets) {
+      assert.strictEqual(socket.destroyed, false)
+      socket.destroy()
+    }
+  })
+})
+
+describe('the delay of the event loop', () => {
+  it('is what comes on top of the time that was to pass, in windows', () => {
+    const late = (ms) => (RESOLUTION_MS + ms) * 1e6
+    const histogram = {
+      count: 0, mean: NaN, enable () {}, disable () {}, percentile (p) { return this.of[p] }, reset () { this.count = 0; this.mean = NaN }
+    }
+    let time = 0
+    const delay = new LoopDelay({ histogram, now: () => time })
+    assert.deepStrictEqual(delay.read(), { p50: NaN, p99: NaN, sum: 0, count: 0 })
+    Object.assign(histogram, { count: 100, mean: late(5), of: { 50: late(1), 99: late(250) } })
+    const first = { p50: 0.001, p99: 0.25, sum: 0.5, count: 100 }
+    assert.deepStrictEqual(delay.read(), first)
+    time += WINDOW_MS
+    assert.deepStrictEqual(delay.read(), first, 'the last of its window')
+    Object.assign(histogram, { count: 10, mean: late(-1), of: { 50: late(-1), 99: late(3) } })
+    assert.deepStrictEqual(delay.read(), { p50: 0, p99: 0.003, sum: 0.5, count: 110 })
+  })
+
+  it('is seen where there is one', async () => {
+    const delay = new LoopDelay()
+    await new Promise((resolve) => setTimeout(resolve, 3 * RESOLUTION_MS))
+    execFileSync('sleep', ['0.2'])
+    while (delay.read().count === 0) await new Promise((resolve) => setTimeout(resolve, RESOLUTION_MS))
+    while (!(delay.read().p99 > 0.1)) await new Promise((resolve) => setTimeout(resolve, RESOLUTION_MS))
+    delay.close()
+  })
+})
+
+describe('--metrics', function () {
+  this.timeout(60_000)
+  const suite = suiteScope()
+  const scope = testScope()
+
+  it('is printed with its port, and answers', async () => {
+    const server = await startServe(scope, { args: ['--metrics', '127.0.0.1:0'] })
+    const [, host, port] = await server.proc.waitFor(/metrics on http:\/\/(127\.0\.0\.1):(\d+)\/metrics\n/)
+    assert.strictEqual(valueOf(await read({ address: host, port }), 'alknet_sessions'), 0)
+    server.proc.kill('SIGTERM')
+    assert.strictEqual((await server.proc.exited).code, 0)
+  })
+
+  it('is refused with exit code 2 where it cannot be, before anybody listens', async () => {
+    const taken = await echoServer(suite)
+    const file = key('ed25519', 'host').path
+    const config = scope.file('alknet.toml', `[server]\nkey = ${JSON.stringify(file)}\nlisten = "127.0.0.1:0"\nmetrics = "127.0.0.1:${taken.port}"\n`)
+    for (const [args, pattern] of [
+      [['--metrics', `127.0.0.1:${taken.port}`], new RegExp(`^alknet: --metrics: cannot listen on 127\\.0\\.0\\.1:${taken.port}: the address is in use\n$`, 'm')],
+      [['--config', config], new RegExp(`^alknet: \\S+alknet\\.toml:4:1: metrics: cannot listen on 127\\.0\\.0\\.1:${taken.port}: the address is in use\n$`, 'm')],
+      [['--metrics', '192.0.2.1:0', '--metrics-open'], /^alknet: --metrics: cannot listen on 192\.0\.2\.1:0: the address is not one of this machine\n$/m],
+      [['--metrics', '0.0.0.0:0'], /^alknet: --metrics: 0\.0\.0\.0 can be reached by others: .*--metrics-open/m],
+      [['--metrics', 'name:1'], /^alknet: --metrics: /m]
+    ]) {
+      const { code, stdout, stderr } = await runAlknet(scope, ['serve', '--key', file, '--listen', '127.0.0.1:0', ...args])
+      assert.deepStrictEqual([code, stdout], [2, ''], stderr)
+      assert.match(stderr, pattern)
+    }
+  })
+
+  it('is one of the places that policy test knows', async () => {
+    const ask = (...args) => runAlknet(scope, ['policy', 'test', '--as', 'me', ...args])
+    const config = scope.file('alknet.toml', '[server]\nmetrics = "127.0.0.1:9122"\n')
+    const { code, stdout } = await ask('--config', config, '127.0.0.1:9122')
+    assert.strictEqual(code, 1)
+    assert.match(stdout, /built-in deny of the server's own listeners/)
+    assert.strictEqual((await ask('127.0.0.1:9122')).code, 0)
+  })
+})
