@@ -15,7 +15,7 @@
  */
 
 const path = require('path')
-const { AlknetError, fail } = require('./errors')
+const { AlknetError, fail, optionError } = require('./errors')
 const { rarely } = require('./listener')
 const { Stream } = require('./stream')
 const { readLine, writeLine } = require('./control-line')
@@ -201,7 +201,8 @@ async function openControl (control, command, answers, log, limits) {
       ? await listenAnywhere(command, answers, log, limits)
       : await listenAt(control, answers, log, limits)
   } catch (err) {
-    if (control !== true) throw err
+    // Somebody else's place is one thing, and a place that cannot be another.
+    if (control !== true) throw err.code === 'EADDRINUSE' ? err : optionError('control', err.message, err)
     log.warn('no control socket', { error: err.code, problem: err.message })
     return null
   }

@@ -112,7 +112,9 @@ const SYSTEM_TEXT = {
   ENETDOWN: 'Network is down',
   ENETUNREACH: 'Network is unreachable',
   ENOENT: 'no such file',
+  ENOSPC: 'no space left',
   ENOTDIR: 'a part of the path is not a directory',
+  EROFS: 'the file system is read-only',
   ERR_ALKNET_DNS: 'name not found',
   ERR_ALKNET_TIMEOUT: 'Connection timed out',
   ETIMEDOUT: 'Connection timed out'

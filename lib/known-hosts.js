@@ -22,7 +22,7 @@
 const fs = require('fs/promises')
 const path = require('path')
 const binding = require('./binding')
-const { AlknetError, systemError, systemText } = require('./errors')
+const { AlknetError, optionError, systemError, systemText } = require('./errors')
 const { readInput } = require('./files')
 const { ALGORITHMS } = require('./options')
 const refusals = require('./host-key-refusals')
@@ -146,6 +146,21 @@ function readCertificate (host, port, blob) {
   }
 }
 
+/**
+ * Throws when a file could not be written: better now than when the server's
+ * key has come. What does not exist yet is made where the next folder above is.
+ */
+async function checkWritable (name) {
+  for (let place = path.resolve(name); ; place = path.dirname(place)) {
+    try {
+      return await fs.access(place, fs.constants.W_OK)
+    } catch (err) {
+      if (err.code === 'ENOENT' && place !== path.dirname(place)) continue
+      throw optionError('acceptNew', `a new host key could not be written to ${name}: ${systemText(err)}`, err)
+    }
+  }
+}
+
 /** A file that does not exist knows nobody. */
 async function loadFile (input) {
   const writable = typeof input === 'string'
@@ -164,6 +179,7 @@ async function loadFile (input) {
  * @returns {Promise<KnownHosts>}
  */
 async function loadKnownHosts ({ inputs, ...options }) {
+  if (options.acceptNew && typeof inputs[0] === 'string') await checkWritable(inputs[0])
   return new KnownHosts({ files: await Promise.all(inputs.map(loadFile)), ...options })
 }
 

@@ -260,7 +260,7 @@ describe('control socket', () => {
       fs.writeFileSync(file, 'mine')
       await assert.rejects(open(file), { code: 'EADDRINUSE', stage: 'listen' })
       assert.strictEqual(fs.readFileSync(file, 'utf8'), 'mine')
-      await assert.rejects(open(path.join(file, 'sub.sock')), { stage: 'listen' })
+      await assert.rejects(open(path.join(file, 'sub.sock')), { option: 'control', stage: 'options' })
     })
 
     it('stands in a directory that is nobody else\'s', async () => {
@@ -316,7 +316,7 @@ describe('control socket', () => {
       assert.strictEqual(await open(true, {}, { log }), null)
       assert.strictEqual(lines.length, 1)
       assert.match(lines[0], /^WARN no control socket error=\w+ problem=/)
-      await assert.rejects(open(path.join(process.env.HOME, '.config', 'x.sock'), {}, { log }), { stage: 'listen' })
+      await assert.rejects(open(path.join(process.env.HOME, '.config', 'x.sock'), {}, { log }), { option: 'control', stage: 'options' })
       assert.strictEqual(lines.length, 1)
     })
 

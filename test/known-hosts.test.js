@@ -127,7 +127,14 @@ describe('known hosts', () => {
   it('trust nothing when the new key cannot be written', async () => {
     const file = path.join(dir, 'file')
     fs.writeFileSync(file, '')
-    await assert.rejects(verify([path.join(file, 'known_hosts')], { acceptNew: true }), { code: 'ENOTDIR' })
+    await assert.rejects(verify([path.join(file, 'known_hosts')], { acceptNew: true }), { code: 'ERR_ALKNET_OPTION', option: 'acceptNew' })
+    // It could have been at the start, and can no longer.
+    const later = path.join(dir, 'later')
+    const hostsMatch = () => {
+      fs.writeFileSync(later, '')
+      return { verdict: 'unknown', line: 0, types: '' }
+    }
+    await assert.rejects(verify([path.join(later, 'known_hosts')], { acceptNew: true }, { hostsMatch }), { stage: 'hostkey', message: /could not be written/ })
   })
 
   it('say which file cannot be read', async () => {
