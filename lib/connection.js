@@ -119,6 +119,11 @@ class Connection {
     return this.policy.decideListen(this.request(target))
   }
 
+  /** Asks whether the client is still there: it ends soon when it is not. */
+  probe () {
+    this._keepalive?.probe()
+  }
+
   get remoteAddress () {
     return this._peer.address
   }

@@ -9,7 +9,8 @@
  *     -> cancelled, or the session ends
  *
  * An identity that comes back while its old session has not been missed yet
- * gets its place at once; nobody else does.
+ * gets its place at once; nobody else does. The old session, most likely dead,
+ * is asked for a sign of life and ends without one.
  */
 
 const binding = require('./binding')
@@ -159,7 +160,10 @@ class Listening {
     // Port 0 is no place yet.
     const old = this._places.inTheWay(places.filter((one) => one.port !== 0))
     if (old.some((held) => held.listening === this || held.listening._id !== this._id)) throw new Refusal('in_use')
-    for (const held of old) held.listening._drop(held)
+    for (const held of old) {
+      held.listening._drop(held)
+      held.listening._connection.probe()
+    }
   }
 
   /** Whose places they are. */

@@ -9,13 +9,14 @@
  *                              |   -> connect to the target -> accept and relay, or refuse
  *                              | the link is lost: it does not listen
  *                              |   -> asked for again over the next one, the same port
- *                              |   -> a no: 'lost'; asked for again over the one after
+ *                              |   -> a no: 'lost'; asked for again after a while, and so on
  *
  * Only what stands gets channels: nobody else's, and none once it is closed.
  */
 
 const { EventEmitter } = require('events')
 const net = require('net')
+const { Backoff } = require('./backoff')
 const binding = require('./binding')
 const { FORWARDED_STREAMLOCAL, FORWARDED_TCPIP, PROHIBITED } = require('./channels')
 const { emitSafely } = require('./emit')
@@ -62,6 +63,8 @@ class RemoteForward extends EventEmitter {
     this.isListening = true
     /** Why it does not although the session is back, or null. */
     this.problem = null
+    this._backoff = new Backoff(all._session._options.reconnect)
+    this._retry = null
     this._all = all
     this._isClosing = false
     /** Resolves when the server no longer listens, or the session is over. */
@@ -185,6 +188,7 @@ class RemoteForwards {
   }
 
   _cancel (forward) {
+    clearTimeout(forward._retry)
     this._standing.delete(forward)
     this._closing.add(forward)
     const done = () => {
@@ -207,7 +211,10 @@ class RemoteForwards {
 
   /** The link is lost, and nothing that it had listens. */
   down () {
-    for (const forward of this._standing) forward.isListening = false
+    for (const forward of this._standing) {
+      clearTimeout(forward._retry)
+      forward.isListening = false
+    }
   }
 
   /** Has the server of a new link listen again. Resolves when it has answered for all. */
@@ -229,7 +236,7 @@ class RemoteForwards {
       this._tellBack(forward)
     } catch (err) {
       await new Promise(setImmediate) // a session that ends says no to all first
-      if (link.isReady && !forward._isClosing) this._tellLost(forward, err)
+      if (link.isReady && !forward._isClosing) this._missed(link, forward, err)
     }
   }
 
@@ -237,12 +244,20 @@ class RemoteForwards {
     if (!forward.isListening) return
     if (forward.problem !== null) this._session._log.info('remote forward back', { place: formatPlace(forward.here) })
     forward.problem = null
+    forward._backoff.reset()
     emitSafely(forward, 'listening')
     this._session._listenerChanged(forward, null)
   }
 
-  _tellLost (forward, err) {
+  // The place may be free soon: a server can take minutes to miss an old session.
+  _missed (link, forward, err) {
+    forward._retry = setTimeout(() => this._again(link, forward), forward._backoff.next())
+    forward._retry.unref()
+    if (forward.problem === null) this._tellLost(forward, err)
     forward.problem = err
+  }
+
+  _tellLost (forward, err) {
     this._session._log.warn('remote forward lost', { place: formatPlace(forward.here), error: err.code })
     emitSafely(forward, 'lost', err)
     this._session._listenerChanged(forward, err)

@@ -188,7 +188,7 @@ describe('reconnect', () => {
     assert.strictEqual(String((await once(visitor, 'data'))[0]), 'hello')
   })
 
-  it('says when the server does not listen any more, and asks again the next time', async () => {
+  it('says when the server does not listen any more, and asks until it does', async () => {
     const here = await restartable({ sshEngine: 'native' })
     const session = await here.login({ sshEngine: 'native' })
     const forward = await session.forwardRemote('0:127.0.0.1:1')
@@ -199,10 +199,13 @@ describe('reconnect', () => {
     await here.start()
     const [err] = await lost
     assert.deepStrictEqual([err.code, err.stage, forward.isListening, session.state], ['ERR_ALKNET_CHANNEL', 'listen', false, 'ready'])
-    assert.deepStrictEqual(session.openListeners, [forward])
+    assert.deepStrictEqual([session.openListeners, forward.problem], [[forward], err])
+    await session.reconnect() // asks for it, in vain
+    assert.strictEqual(forward.isListening, false)
+    const back = once(forward, 'listening')
     await new Promise((resolve) => thief.close(resolve))
-    await session.reconnect()
-    assert.strictEqual(forward.isListening, true)
+    await back
+    assert.deepStrictEqual([forward.isListening, forward.problem], [true, null])
     await forward.close()
     assert.deepStrictEqual(session.openListeners, [])
   })
@@ -318,6 +321,18 @@ describe('reconnect', () => {
     await reached(session, 'connecting')
     await reached(session, 'ready')
     assert.strictEqual(port(), one.port)
+  })
+
+  it('takes its place over from a session that is asked whether it is still there', async () => {
+    const here = await restartable({ sshEngine: 'native' })
+    const old = await here.login({ sshEngine: 'native' })
+    const { port } = (await old.forwardRemote('0:127.0.0.1:1')).address()
+    const probed = []
+    for (const { _connection } of here.server.sessions()) _connection.probe = () => probed.push(_connection)
+    const fresh = await here.login({ sshEngine: 'native' })
+    await fresh.forwardRemote(`${port}:127.0.0.1:1`)
+    assert.strictEqual(probed.length, 1)
+    assert.deepStrictEqual([old.state, fresh.state], ['ready', 'ready'], 'one that lives goes on')
   })
 
   it('takes no options that make no sense', async () => {
