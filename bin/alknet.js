@@ -7,7 +7,8 @@
  */
 
 const { Command, CommanderError } = require('commander')
-const { describeError, exitCodeOf } = require('./commands/shared')
+const { exitCodeOf } = require('./commands/shared')
+const { lastWord } = require('./terminal/last-word')
 
 function versionText () {
   const { versions } = require('..')
@@ -56,7 +57,7 @@ async function main () {
   } catch (err) {
     // commander has said what was wrong.
     if (err instanceof CommanderError) return err.exitCode === 0 ? 0 : 2
-    process.stderr.write(`alknet: ${describeError(err)}\n`)
+    process.stderr.write(lastWord(err))
     return exitCodeOf(err)
   }
   return process.exitCode ?? 0

@@ -46,7 +46,8 @@ class AlknetError extends Error {
   }
 
   get advice () {
-    if (this._advice !== undefined) return this._advice
+    const own = this._advice ?? SYSTEM_ADVICE[this.code]
+    if (own !== undefined) return own
     const row = errorTable().get(this.code) ?? errorTable().get('ERR_ALKNET_SYS')
     return row === undefined ? '' : row.advice
   }
@@ -120,6 +121,19 @@ const SYSTEM_TEXT = {
   ETIMEDOUT: 'Connection timed out'
 }
 
+// What to do about what the system says, where anybody can do anything.
+const SYSTEM_ADVICE = {
+  EACCES: 'give this user the right to it; for a port below 1024 that is root\'s, CAP_NET_BIND_SERVICE, or socket activation by systemd',
+  EADDRINUSE: 'end the program that has it (alknet status and ss -ltnp name it), or choose another',
+  EADDRNOTAVAIL: 'choose an address that this machine has (ip address lists them)',
+  ECONNREFUSED: 'the machine is there and nobody listens at that port: is the server running, and is it the right port?',
+  ECONNRESET: 'somebody hung up: a firewall, or a limit of the server for this address',
+  EHOSTUNREACH: 'there is no way to that machine: is it up, and in this network?',
+  ENETUNREACH: 'this machine has no way to that network: is it online, and has it addresses of that family?',
+  ENOENT: 'check the path',
+  ENOTDIR: 'check the path'
+}
+
 /** A short text for an error's code, or the code itself. */
 function systemText (err) {
   return SYSTEM_TEXT[err.code] ?? String(err.code ?? 'failed')
@@ -127,6 +141,7 @@ function systemText (err) {
 
 module.exports = {
   AlknetError,
+  SYSTEM_ADVICE,
   canceled,
   errorTable,
   fail,

@@ -4,8 +4,9 @@
 
 const { Option } = require('commander')
 const {
-  DRAIN_MS, addCommon, addPlanned, gather, list, listenerLine, number, onStop, passphrase, printer, repeatable, value
+  DRAIN_MS, addCommon, addPlanned, gather, list, listenerLine, number, onStop, passphrase, plain, repeatable, value
 } = require('./shared')
+const { clientLine } = require('../terminal/client-line')
 const { openLog, withLogFile } = require('./log-file')
 const { notifier } = require('./service')
 
@@ -40,6 +41,7 @@ async function run (flags, command) {
   }
   const log = openLog(given)
   const manager = notifier()
+  const line = statusLine(given)
   const controller = new AbortController()
   let coming = null // from before it connects
   let session = null
@@ -53,9 +55,17 @@ async function run (flags, command) {
   process.on('SIGHUP', onHangUp)
   try {
     session = await openSession({
-      socks5: true, reconnect: true, ...log.into(given), passphrase, signal: controller.signal, onSession: (one) => { coming = one }
+      socks5: true,
+      reconnect: true,
+      ...line.above(log.into(given)),
+      passphrase: line.asking(passphrase),
+      signal: controller.signal,
+      onSession: (one) => {
+        coming = one
+        line.follow(one)
+      }
     })
-    for (const listener of session.openListeners) printer(isQuiet)(listenerLine({ kind: listener.kind, address: listener.address() }))
+    for (const listener of session.openListeners) line.printer(isQuiet)(listenerLine({ kind: listener.kind, address: listener.address() }))
     session.on('state', (state) => manager.status(state))
     manager.ready('ready')
     await session.closed
@@ -63,11 +73,17 @@ async function run (flags, command) {
   } catch (err) {
     if (!controller.signal.aborted) throw explain(err)
   } finally {
+    line.close()
     release()
     process.off('SIGHUP', onHangUp)
     log.release()
     manager.close()
   }
+}
+
+function statusLine ({ options, isQuiet }) {
+  const [server] = [options.server].flat()
+  return clientLine({ server: typeof server === 'string' ? plain(server) : '', format: options.log.format, isQuiet })
 }
 
 /** Exit code 1 whatever ended a session that was ready. */

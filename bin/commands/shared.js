@@ -201,13 +201,6 @@ function inFlags (err, renamed = {}) {
   return err
 }
 
-/** The sentence for stderr, with what to do where there is something. */
-function describeError (err) {
-  if (typeof err.code !== 'string') return err.stack ?? String(err)
-  const advice = err.stage === 'hostkey' || err.stage === 'auth' ? err.advice : ''
-  return advice ? `${err.message}\n${advice}` : err.message
-}
-
 const EXIT_BY_STAGE = { options: 2, key: 2, auth: 3, hostkey: 4, dns: 5, connect: 5, proxy: 5, tls: 5 }
 
 /** Spec §3. */
@@ -278,7 +271,6 @@ module.exports = {
   DRAIN_MS,
   addCommon,
   addPlanned,
-  describeError,
   exitCodeOf,
   gather,
   inFlags,

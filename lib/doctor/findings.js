@@ -19,17 +19,8 @@ function failed (text, advice = '') {
   return { status: 'fail', text, advice }
 }
 
-// What to do about what the system says, where anybody can do anything.
+// Where there is more to say than of the kind of error: it was the way to the server.
 const ADVICE = {
-  EACCES: 'give this user the right to it; for a port below 1024 that is root\'s, CAP_NET_BIND_SERVICE, or socket activation by systemd',
-  EADDRINUSE: 'end the program that has it (alknet status and ss -ltnp name it), or choose another',
-  EADDRNOTAVAIL: 'choose an address that this machine has (ip address lists them)',
-  ECONNREFUSED: 'the machine is there and nobody listens at that port: is the server running, and is it the right port?',
-  ECONNRESET: 'somebody hung up: a firewall, or a limit of the server for this address',
-  EHOSTUNREACH: 'there is no way to that machine: is it up, and in this network?',
-  ENETUNREACH: 'this machine has no way to that network: is it online, and has it addresses of that family?',
-  ENOENT: 'check the path',
-  ENOTDIR: 'check the path',
   ERR_ALKNET_DNS: 'check the name, and whether this machine can look names up (getent hosts NAME)',
   ERR_ALKNET_TIMEOUT: 'nothing came back: the machine is down, or a firewall drops it. Is another port or transport let through?'
 }
@@ -45,4 +36,4 @@ function failure (err, advice) {
   return failed(tame(text), tame(own || advice || ADVICE[err.code] || err.advice || ''))
 }
 
-module.exports = { ADVICE, failed, failure, ok, skip, warn }
+module.exports = { failed, failure, ok, skip, warn }

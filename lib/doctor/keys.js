@@ -4,10 +4,10 @@
 
 const fs = require('fs/promises')
 const binding = require('../binding')
-const { systemText } = require('../errors')
+const { SYSTEM_ADVICE, systemText } = require('../errors')
 const { readInput } = require('../files')
 const { loadKeys } = require('../keys')
-const { ADVICE, failed, failure, ok, warn } = require('./findings')
+const { failed, failure, ok, warn } = require('./findings')
 
 const MAX_KEY_FILE = 64 * 1024
 
@@ -86,7 +86,7 @@ async function checkWritable (paths) {
       const { mode } = await fs.stat(path)
       if ((mode & 0o022) !== 0) findings.push(warn(`${path}: others can write to it`, `run: chmod go-w ${path}`))
     } catch (err) {
-      if (err.code !== 'ENOENT') findings.push(failed(`cannot look at ${path}: ${systemText(err)}`, ADVICE[err.code]))
+      if (err.code !== 'ENOENT') findings.push(failed(`cannot look at ${path}: ${systemText(err)}`, SYSTEM_ADVICE[err.code]))
     }
   }
   return findings

@@ -5,10 +5,10 @@
 const binding = require('../binding')
 const { formatHostPort } = require('../addresses')
 const { findControls } = require('../control-ask')
-const { systemText } = require('../errors')
+const { SYSTEM_ADVICE, systemText } = require('../errors')
 const { adopt } = require('../listener')
 const { listenUnix } = require('../unix-socket')
-const { ADVICE, failed, ok, skip } = require('./findings')
+const { failed, ok, skip } = require('./findings')
 
 const nameOf = ({ address, port, path, fd }) => path ?? (fd === undefined ? formatHostPort(address, port) : `descriptor ${fd}`)
 
@@ -33,7 +33,7 @@ async function checkPlace (what, place) {
     return ok(`${text}: ${place.port === 0 ? 'any port' : 'free'}`)
   } catch (err) {
     const why = err.code === 'EADDRINUSE' ? `in use${await holder(place)}` : place.path === undefined ? systemText(err) : err.message
-    return failed(`${text}: ${why}`, ADVICE[err.code])
+    return failed(`${text}: ${why}`, SYSTEM_ADVICE[err.code])
   }
 }
 

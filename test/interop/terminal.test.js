@@ -1,0 +1,116 @@
+'use strict'
+
+/** The status line, colours and last words on a real terminal. */
+
+const assert = require('node:assert')
+const net = require('node:net')
+const path = require('node:path')
+const { bin, cleanEnv, connectArgs, needAlknet, startServe } = require('../helpers/alknet')
+const { key } = require('../helpers/keys')
+const { need, start } = require('../helpers/proc')
+const { testScope } = require('../helpers/scope')
+const { Screen } = require('../helpers/screen')
+
+const TERMINAL = path.join(__dirname, '..', 'helpers', 'terminal.py')
+
+describe('terminal', function () {
+  this.timeout(60000)
+  const scope = testScope()
+  before(function () {
+    needAlknet(this)
+    need(this, 'python3')
+  })
+
+  /** Runs the CLI on a terminal. */
+  function onTerminal (args, { columns = 100, env = {} } = {}) {
+    const proc = start(scope, 'python3', [TERMINAL, '24', String(columns), process.execPath, bin, ...args], {
+      env: cleanEnv(scope, { TERM: 'xterm', NO_COLOR: '1', LC_ALL: 'C', ...env }), keepStdin: true
+    })
+    const order = (text) => proc.child.stdin.write(`${text}\n`)
+    return {
+      proc,
+      type: (text) => order(`type ${JSON.stringify(text)}`),
+      resize: (columns) => order(`resize 24 ${columns}`),
+      lines () {
+        const screen = new Screen(columns)
+        screen.write(proc.stdout)
+        return screen.lines()
+      }
+    }
+  }
+
+  it('shows the status line below the log and what it prints, and takes it away at the end', async () => {
+    const server = await startServe(scope)
+    const client = onTerminal(connectArgs(scope, server, { args: ['--log-level', 'debug'] }))
+    await client.proc.waitFor(/connecting {2}127\.0\.0\.1:\d+/)
+    await client.proc.waitFor(/ready {2}127\.0\.0\.1:\d+ {2}0 open {2}in [^]* \d+ ms/)
+    const [, port] = await client.proc.waitFor(/SOCKS5 proxy on 127\.0\.0\.1:(\d+)/)
+    assert.match(client.lines().at(-1), /^ready {2}127\.0\.0\.1:\d+ {2}0 open/)
+    // A connection, and a line of the log that it leads to.
+    const socket = net.connect(Number(port), '127.0.0.1')
+    scope.defer(() => socket.destroy())
+    socket.write(Buffer.from([5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, 0, 1]))
+    await client.proc.waitFor(/DEBUG /)
+    client.type('\x03')
+    const { code, stdout } = await client.proc.exited
+    assert.strictEqual(code, 0, stdout)
+    const lines = client.lines()
+    for (const line of lines) assert.match(line, /^(SOCKS5 proxy on \S+|(INFO|DEBUG|WARN) [a-z][^]*)$/, 'whole lines, and no status')
+    assert(lines.some((line) => line.startsWith('DEBUG ')))
+  })
+
+  it('follows the size of the terminal', async () => {
+    const server = await startServe(scope)
+    const client = onTerminal(connectArgs(scope, server), { columns: 100 })
+    await client.proc.waitFor(/ready {2}127\.0\.0\.1:\d+ {2}0 open {2}in /)
+    client.resize(24)
+    await client.proc.waitFor(/\x1b\[J\rready {2}127[^]*\rready {2}127\.0\.0\.1:\d+\x1b\[K/) // eslint-disable-line no-control-regex
+    client.type('\x03')
+    assert.strictEqual((await client.proc.exited).code, 0)
+  })
+
+  it('shows none where none is wanted', async () => {
+    const server = await startServe(scope)
+    for (const [args, env] of [[['--quiet'], {}], [['--log-format', 'json'], {}], [[], { TERM: 'dumb' }]]) {
+      const client = onTerminal(connectArgs(scope, server, { args: ['--control', path.join(scope.dir(), 's'), ...args] }), { env })
+      const quiet = args.includes('--quiet')
+      if (quiet) await server.proc.waitFor(/result=accept/)
+      else await client.proc.waitFor(/SOCKS5 proxy on/)
+      client.type('\x03')
+      const { stdout } = await client.proc.exited
+      assert.doesNotMatch(stdout, /\x1b|open|connecting/) // eslint-disable-line no-control-regex
+      assert.doesNotMatch(stdout, /ready/)
+    }
+  })
+
+  it('makes way for the question for a passphrase', async () => {
+    const server = await startServe(scope)
+    const identity = key('ed25519', 'user', { passphrase: 'sesame' })
+    const client = onTerminal(connectArgs(scope, { ...server }, { identity }))
+    await client.proc.waitFor(/Passphrase for [^\n]*: $/)
+    assert.match(client.lines().at(-1), /^Passphrase for \S+:$/)
+    client.type('sesame\r')
+    // It is a key that the server does not know: the login fails, after the question.
+    const { code, stdout } = await client.proc.exited
+    assert.strictEqual(code, 3, stdout)
+    assert.doesNotMatch(stdout, /sesame/)
+    const lines = client.lines()
+    assert.match(lines[0], /^Passphrase for \S+:$/)
+    assert.match(lines.join('\n'), /alknet: the server accepted none of the keys/)
+  })
+
+  it('has a last word: what, where, and what to try', async () => {
+    const refused = onTerminal(['connect', '--server', '127.0.0.1:1', '--identity', key('ed25519', 'user').path, '--socks5', '127.0.0.1:0'], { columns: 200 })
+    assert.strictEqual((await refused.proc.exited).code, 5)
+    assert.deepStrictEqual(refused.lines(), [
+      'alknet: cannot reach 127.0.0.1:1: connect: connection refused',
+      '  where: connecting to the server',
+      '  try:   the machine is there and nobody listens at that port: is the server running, and is it the right port?',
+      '  more:  alknet doctor, with the same flags, looks at each step'
+    ])
+    const coloured = onTerminal(['connect', '--server', '127.0.0.1:1', '--identity', key('ed25519', 'user').path, '--socks5', '127.0.0.1:0'], { env: { NO_COLOR: '' } })
+    const { stdout } = await coloured.proc.exited
+    assert.match(stdout, /\x1b\[31malknet:\x1b\[0m cannot reach/) // eslint-disable-line no-control-regex
+    assert.match(stdout, /\x1b\[33m[|/\\-] connecting\x1b\[0m/) // eslint-disable-line no-control-regex
+  })
+})
