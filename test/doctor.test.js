@@ -208,6 +208,13 @@ describe('doctor', function () {
       assert.match(of(result, 'login')[0].text, /identity has to be right first/)
     })
 
+    it('CAs of TLS that cannot be read, or that nobody asks', async () => {
+      const tls = { transport: 'tls', server: '127.0.0.1:1' }
+      await finds(good({ ...tls, tlsCa: path.join(home, 'none') }), 'tls', 'fail', /no such file/)
+      await finds(good({ ...tls, insecure: true }), 'tls', 'warn', /not checked/, /--tls-ca/)
+      await finds(good(tls), 'login', 'fail', /refused/, /nobody listens/)
+    })
+
     it('a login that is refused', async () => {
       const result = await finds(good({ identity: key('ed25519', 'stranger').path }), 'login', 'fail', /accepted none of the keys/, /authorized_keys/)
       assert.strictEqual(result.ok, false)
@@ -230,6 +237,20 @@ describe('doctor', function () {
       assert.deepStrictEqual(findings.map(({ check, status }) => `${check} ${status}`),
         ['clock ok', 'host key ok', 'authorized keys ok', 'policy ok', 'listen ok', 'listen skip', 'files ok'].map((line, i) =>
           i === 6 ? `files ${findings[6].status}` : line))
+    })
+
+    it('certificates of TLS that are not for their key, or not for long', async () => {
+      const dir = scope.dir()
+      const pem = (name, days) => {
+        execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', String(days),
+          '-subj', '/CN=x', '-addext', 'subjectAltName=DNS:a.example', '-keyout', path.join(dir, `${name}.key`), '-out', path.join(dir, `${name}.pem`)], { stdio: 'ignore' })
+        return { transport: 'tls', tlsCert: path.join(dir, `${name}.pem`), tlsKey: path.join(dir, `${name}.key`) }
+      }
+      const good = pem('good', 90)
+      await finds(serve(good), 'tls', 'ok', /good\.pem: for DNS:a\.example, valid for (89|90) days$/, undefined, about)
+      await finds(serve(pem('soon', 2)), 'tls', 'warn', /valid for [12] days?$/, /renew/, about)
+      await finds(serve({ ...good, tlsKey: path.join(dir, 'soon.key') }), 'tls', 'fail', /./, undefined, about)
+      await finds(serve({ ...good, tlsCert: path.join(dir, 'none') }), 'tls', 'fail', /no such file/, undefined, about)
     })
 
     it('keys, files and ports that are wrong', async () => {

@@ -3,6 +3,7 @@
 /** What the commands that stay up have to do with a service manager. */
 
 const { plain } = require('./shared')
+const { usage } = require('./running')
 
 /** Who has started us, where that is a service manager. */
 function notifier () {
@@ -19,6 +20,9 @@ function withSockets (collect) {
   if (listen.length === 0) return collect
   return async () => {
     const given = await collect()
+    if (given.options.listeners !== undefined) {
+      throw usage('[[listeners]] makes no sense for sockets that are handed over: set transport, tls-cert and tls-key in [server]')
+    }
     given.options.listen = listen
     return given
   }

@@ -4,6 +4,8 @@
 
 const { formatHostPort } = require('../addresses')
 const binding = require('../binding')
+const { clientContext } = require('../tls-files')
+const { ok, warn } = require('./findings')
 const { checkKnownHosts } = require('./hosts')
 const { checkClock, checkKeys } = require('./keys')
 const { checkPlaces } = require('./ports')
@@ -13,10 +15,10 @@ const { Visit, checkName } = require('./reach')
 const serversOf = ({ server }) => server === undefined ? [] : [server].flat()
 
 // Whoever stands between, or wraps it, makes the way to the server another one:
-// then the login goes it, and says where it ends.
-function isDirect ({ transport, proxy, stream }) {
-  return transport === 'tcp' && stream === undefined && [proxy ?? []].flat().length === 0
-}
+// then the login goes it, and says where it ends. Behind a proxy it is the
+// proxy that looks the name up.
+const isNear = ({ proxy, stream }) => stream === undefined && [proxy ?? []].flat().length === 0
+const isDirect = (options) => options.transport === 'tcp' && isNear(options)
 
 function placesOf ({ socks5, forward }) {
   const places = forward.map(({ here, text }) => [`forward ${text}`, here.path === undefined ? { address: here.host, port: here.port } : here])
@@ -27,6 +29,13 @@ function keysOf ({ identity, certificate, user }, passphrase) {
   return checkKeys(identity, {
     option: 'identity', certificateOption: 'certificate', certificates: certificate, kind: 'user', principal: user, passphrase
   })
+}
+
+async function checkTls (options) {
+  await clientContext(options)
+  if (options.insecure) return warn('the server\'s certificate is not checked (insecure): anybody may pretend to be it', 'give --tls-ca the CA that has signed it')
+  const own = options.tlsCa.length === 0 ? '' : ` and ${options.tlsCa.length} of --tls-ca`
+  return ok(`trusts the CAs of the system${own}`)
 }
 
 const each = async (list, check) => (await Promise.all(list.map(check))).flat()
@@ -56,7 +65,8 @@ const CLIENT = [
     run: ({ options }) => checkKnownHosts(options, serversOf(options), (options.sshEngine ?? binding.engines[0]) !== 'libssh')
   },
   { name: 'listen', applies: (options) => placesOf(options).length > 0, run: ({ options }) => checkPlaces(placesOf(options)) },
-  { name: 'name', applies: isDirect, run: ({ options, lookup }) => each(serversOf(options), (server) => checkName(server, options, lookup)) },
+  { name: 'tls', applies: ({ transport }) => transport === 'tls', run: ({ options }) => checkTls(options) },
+  { name: 'name', applies: isNear, run: ({ options, lookup }) => each(serversOf(options), (server) => checkName(server, options, lookup)) },
   {
     name: 'connection',
     needs: ['name'],

@@ -21,6 +21,7 @@ function failed (text, advice = '') {
 
 // Where there is more to say than of the kind of error: it was the way to the server.
 const ADVICE = {
+  ERR_ALKNET_OPTION: 'correct the option, or the file, that is named',
   ERR_ALKNET_DNS: 'check the name, and whether this machine can look names up (getent hosts NAME)',
   ERR_ALKNET_TIMEOUT: 'nothing came back: the machine is down, or a firewall drops it. Is another port or transport let through?'
 }

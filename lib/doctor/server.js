@@ -2,14 +2,20 @@
 
 /** What is looked at before a server starts: a table, as the client's. */
 
+const { X509Certificate } = require('crypto')
 const fs = require('fs/promises')
+const { printable } = require('../addresses')
 const { loadAuthorizer } = require('../authorizer')
 const { checkClock, checkKeys, checkWritable } = require('./keys')
+const { serverContexts } = require('../tls-files')
 const { checkPlaces } = require('./ports')
 const { ok, skip, warn } = require('./findings')
 
 // Each connection through the server needs a descriptor, and its session one.
 const FEW_FILES = 4096
+
+const DAY_MS = 86400 * 1000
+const SOON_DAYS = 7
 const MAX_PROBLEMS = 20 // lines that are named
 
 function count (n, one, many = `${one}s`) {
@@ -43,6 +49,24 @@ async function checkFiles () {
   return warn(`${soft} may be open: enough for about ${Math.floor(Number(soft) / 2)} connections`, 'raise it: ulimit -n, or LimitNOFILE= of systemd')
 }
 
+const isTls = ({ transport }) => transport === 'tls'
+
+async function certificateFinding ({ tlsCert }) {
+  const pem = typeof tlsCert === 'string' ? await fs.readFile(tlsCert) : tlsCert
+  const { validTo, subjectAltName } = new X509Certificate(pem)
+  const days = Math.floor((Date.parse(validTo) - Date.now()) / DAY_MS)
+  const about = `${typeof tlsCert === 'string' ? tlsCert : 'tlsCert'}: for ${printable(subjectAltName ?? 'no name')}, valid for ${count(days, 'day')}`
+  return days < SOON_DAYS ? warn(about, 'renew it in time; SIGHUP has the server read it again') : ok(about)
+}
+
+/** Each pair of certificate and key: as the server would take them, and for how long. */
+async function checkTls (options, passphrase) {
+  const places = options.places.filter(isTls)
+  await serverContexts(places, { ...options, passphrase })
+  const pairs = new Map(places.map((place) => [place.tlsCert, place]))
+  return Promise.all([...pairs.values()].map(certificateFinding))
+}
+
 function keysOf ({ hostKey, hostCertificate }, passphrase) {
   return checkKeys(hostKey, {
     option: 'hostKey', certificateOption: 'hostCertificate', certificates: hostCertificate, kind: 'host', principal: null, passphrase
@@ -54,7 +78,8 @@ const SERVER = [
   { name: 'host key', run: ({ options, passphrase }) => keysOf(options, passphrase) },
   { name: 'authorized keys', run: ({ options }) => checkAuthorized(options) },
   { name: 'policy', run: ({ options }) => checkPolicy(options) },
-  { name: 'listen', applies: ({ listen }) => listen.length > 0, run: ({ options }) => checkPlaces(options.listen.map((place) => ['server', place])) },
+  { name: 'tls', applies: ({ places }) => places.some(isTls), run: ({ options, passphrase }) => checkTls(options, passphrase) },
+  { name: 'listen', applies: ({ places }) => places.length > 0, run: ({ options }) => checkPlaces(options.places.map((place) => [place.transport, place])) },
   { name: 'files', run: checkFiles }
 ]
 
