@@ -428,6 +428,8 @@ export type Connector = (options: any, callback: (...args: any[]) => void) => vo
 
 /** A session with a server. */
 export class Session extends EventEmitter {
+  /** `'host:port'` of the server that it is connected to; without a link the first; null where it is a stream. */
+  readonly server: string | null
   private constructor ()
   readonly state: SessionState
   /** What was negotiated; null while there is no connection. */

@@ -15,6 +15,7 @@
  */
 
 const { EventEmitter } = require('events')
+const { formatHostPort } = require('./addresses')
 const { emitSafely } = require('./emit')
 const { canceled, fail } = require('./errors')
 const { forwardSpec, listenPlace, openTarget, remoteForwardSpec, signalOption, socks5Options } = require('./options')
@@ -71,6 +72,12 @@ class Session extends EventEmitter {
   /** What was negotiated: { engine, peer, kex, hostkey, cipherIn, … }; null while there is no link. */
   get info () {
     return this._link?.info() ?? null
+  }
+
+  /** 'host:port' of the server that it is connected to; without a link the first; null where it is a stream. */
+  get server () {
+    const server = this._link?.server ?? this._options.server?.[0]
+    return server === undefined ? null : formatHostPort(server.host, server.port)
   }
 
   /** The SOCKS proxies, forwards and remote forwards that there are. */

@@ -229,6 +229,14 @@ describe('status line of a client', () => {
     assert.match(shown(), / 7 ms$/)
   })
 
+  it('tells the server of several that it is connected to', () => {
+    make()
+    const session = new Session()
+    session.server = 'second.example:22'
+    client.follow(session)
+    assert.match(shown(), /^ready {2}second\.example:22 {2}0 open/)
+  })
+
   it('tells of states as they come; a new session counts from the beginning', () => {
     make()
     const session = new Session()

@@ -120,7 +120,7 @@ class ClientLine {
 
   /** Whatever fits behind the state. */
   _rest (state) {
-    const parts = [this._server]
+    const parts = [this._session?.server ?? this._server]
     if (this._session !== null) parts.push(`${this._session.stats().channels} open`)
     if (state === 'ready') parts.push(this._rateText, this._rtt)
     const all = parts.filter((one) => one !== '')

@@ -79,7 +79,7 @@ describe('terminal', function () {
       client.type('\x03')
       const { stdout } = await client.proc.exited
       assert.doesNotMatch(stdout, /\x1b|open|connecting/) // eslint-disable-line no-control-regex
-      assert.doesNotMatch(stdout, /ready/)
+      assert.doesNotMatch(stdout, /ready {2}/)
     }
   })
 
@@ -102,7 +102,7 @@ describe('terminal', function () {
   it('has a last word: what, where, and what to try', async () => {
     const refused = onTerminal(['connect', '--server', '127.0.0.1:1', '--identity', key('ed25519', 'user').path, '--socks5', '127.0.0.1:0'], { columns: 200 })
     assert.strictEqual((await refused.proc.exited).code, 5)
-    assert.deepStrictEqual(refused.lines(), [
+    assert.deepStrictEqual(refused.lines().slice(-4), [
       'alknet: cannot reach 127.0.0.1:1: connect: connection refused',
       '  where: connecting to the server',
       '  try:   the machine is there and nobody listens at that port: is the server running, and is it the right port?',
