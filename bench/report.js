@@ -207,7 +207,7 @@ function bars (samples) {
   return out
 }
 
-const title = { native: 'native', libssh: 'libssh', openssh: 'OpenSSH' }
+const title = { native: 'native', libssh: 'libssh', tls: 'native over TLS', openssh: 'OpenSSH' }
 
 /** The result as a page of Markdown. */
 function table ({ date, plan, versions, samples, bars }) {

@@ -2,7 +2,7 @@
 
 /**
  * npm run bench -- [--quick] [--only bulk,loop,flat,open,idle,duplex]
- *                  [--engine native,libssh] [--no-openssh] [--ciphers a,b]
+ *                  [--engine native,libssh,tls] [--no-openssh] [--ciphers a,b]
  *                  [--ways socks,forward] [--rounds n] [--size MiB]
  *                  [--opens n] [--channels n] [--docs] [--strict]
  *
@@ -11,6 +11,8 @@
  * busy machine is busy for all. Prints a table and writes
  * bench/results/latest.json and latest.md; with --docs into docs/benchmarks.md
  * too. --strict ends with 1 when a bar is missed.
+ *
+ * tls is the native engine over TLS, and is measured when it is asked for.
  *
  *   bulk  one transfer, up and down, through the SOCKS5 proxy and a forward
  *   loop  how late alknet's event loops are during a transfer
@@ -79,7 +81,7 @@ function options () {
   const plan = {
     ...(values.quick ? quick : full),
     scenes: some('only', values.only, Object.keys(scenes)),
-    sides: some('engine', values.engine, ['native', 'libssh']),
+    sides: values.engine === undefined ? ['native', 'libssh'] : some('engine', values.engine, ['native', 'libssh', 'tls']),
     ciphers: some('ciphers', values.ciphers, Object.keys(CIPHERS)).map((name) => CIPHERS[name]),
     ways: some('ways', values.ways, ['forward', 'socks'])
   }

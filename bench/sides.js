@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * What is compared: `alknet connect` to `alknet serve` with each SSH engine, and
- * `ssh` to a stock sshd, with the same keys. Each has a SOCKS5 port, a forward
+ * What is compared: `alknet connect` to `alknet serve` with each SSH engine, the
+ * native one over TLS too, and `ssh` to a stock sshd, with the same keys. Each has a SOCKS5 port, a forward
  * to the target, and two ends whose processes can be measured. All run at their
  * usual log level.
  */
@@ -14,6 +14,7 @@ const { runAlknet, startConnect, startServe } = require('../test/helpers/alknet'
 const { freePort } = require('../test/helpers/net')
 const { sshArgs, startSshd } = require('../test/helpers/openssh')
 const { run, start } = require('../test/helpers/proc')
+const { makeCa } = require('../test/helpers/tls-certs')
 
 /** Resolves when somebody listens on the port: ssh says so only with -v. */
 async function listening (port, proc) {
@@ -44,11 +45,22 @@ async function openssh (scope, { cipher, target }) {
   return side('openssh', client, server.proc, { socks, forward })
 }
 
+/** What both ends get for the transport tls. */
+function tlsArgs (scope) {
+  const ca = makeCa(scope)
+  const { cert, key } = ca.issue()
+  return {
+    client: ['--transport', 'tls', '--tls-ca', ca.cert],
+    server: ['--transport', 'tls', '--tls-cert', cert, '--tls-key', key]
+  }
+}
+
 /** `alknet connect` to `alknet serve` with an engine, started and ready. */
-async function alknet (engine, scope, { cipher, target, channels }) {
+async function alknet (name, engine, scope, { cipher, target, channels }) {
+  const transport = name === 'tls' ? tlsArgs(scope) : { client: [], server: [] }
   const delays = path.join(scope.dir(), 'delay')
   const common = (end) => ({
-    args: ['--ciphers', cipher, '--ssh-engine', engine,
+    args: [...transport[end], '--ciphers', cipher, '--ssh-engine', engine,
       ...(channels ? ['--max-channels', String(channels)] : [])],
     env: {
       NODE_OPTIONS: `--require ${JSON.stringify(path.join(__dirname, 'loop-delay.js'))}`,
@@ -60,7 +72,7 @@ async function alknet (engine, scope, { cipher, target, channels }) {
     ...common('client'), forwards: [`127.0.0.1:0:127.0.0.1:${target}`]
   })
   const ports = { socks: client.socks.port, forward: client.local[0].port }
-  return { ...side(engine, client.proc, server.proc, ports), delays }
+  return { ...side(name, client.proc, server.proc, ports), delays }
 }
 
 function side (name, client, server, ports) {
@@ -85,8 +97,9 @@ async function versions (scope) {
 }
 
 const sides = {
-  native: alknet.bind(null, 'native'),
-  libssh: alknet.bind(null, 'libssh'),
+  native: alknet.bind(null, 'native', 'native'),
+  libssh: alknet.bind(null, 'libssh', 'libssh'),
+  tls: alknet.bind(null, 'tls', 'native'),
   openssh
 }
 

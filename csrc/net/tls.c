@@ -36,7 +36,10 @@ enum {
   FAREWELL_MS = 1000,
   FLUSH_AT = 64 * 1024, /* sealed bytes that do not wait for the turn's end */
   ANSWERS_MAX = 64 * 1024, /* that nobody reads */
-  OUT_KEEP = 32 * 1024     /* memory that an idle stream may keep */
+  OUT_KEEP = 32 * 1024,    /* memory that an idle stream may keep */
+  OUT_IDLE = 8,            /* small flushes in a row until it is idle */
+  MAX_PLAIN = SSL3_RT_MAX_PLAIN_LENGTH,
+  RECORD_COST = 64 /* head, tag and padding of a record, or more */
 };
 
 typedef struct {
@@ -45,17 +48,18 @@ typedef struct {
   SSL *ssl;
   tls_wire_t wire;
   tls_peer_t peer;
-  alk_task_t task;     /* flushes, and delivers what OpenSSL holds */
-  alk_limit_t limit;   /* of a farewell */
-  alk_buf_t early;     /* written before it was open */
-  uint32_t records;    /* sealed with the same key, or a few less */
-  size_t answers;      /* bytes sealed while reading and inner was full */
-  bool is_full;        /* inner's write said false */
-  bool is_reading;     /* inside read_on() */
-  bool has_ended;      /* end() was taken up */
-  bool inner_ended;    /* inner's on_end came */
-  bool wants_read;     /* OpenSSL may hold bytes that a resume() asked for */
-  bool has_last_words; /* it fails, and an alert is to leave */
+  alk_task_t task;       /* flushes, and delivers what OpenSSL holds */
+  alk_limit_t limit;     /* of a farewell */
+  alk_buf_t early;       /* written before it was open */
+  uint32_t records;      /* sealed with the same key, or a few less */
+  size_t answers;        /* bytes sealed while reading and inner was full */
+  uint8_t small_flushes; /* in a row */
+  bool is_full;          /* inner's write said false */
+  bool is_reading;       /* inside read_on() */
+  bool has_ended;        /* end() was taken up */
+  bool inner_ended;      /* inner's on_end came */
+  bool wants_read;       /* OpenSSL may hold bytes that a resume() asked for */
+  bool has_last_words;   /* it fails, and an alert is to leave */
 } tls_t;
 
 static tls_t *self(alk_stream_t *s)
@@ -87,7 +91,10 @@ static void flush(tls_t *t)
     if (t->is_full && t->is_reading) t->answers += len;
   }
   alk_buf_consume(out, len);
-  if (out->cap > OUT_KEEP && len < OUT_KEEP) alk_buf_free(out);
+  t->small_flushes = len > OUT_KEEP ? 0 : (uint8_t) (t->small_flushes + 1);
+  if (t->small_flushes < OUT_IDLE) return;
+  t->small_flushes = 0;
+  if (out->cap > OUT_KEEP) alk_buf_free(out);
 }
 
 static void fail(tls_t *t, const alk_err_t *err)
@@ -107,7 +114,7 @@ static void fail_ssl(tls_t *t, const char *what)
  * and OpenSSL does not count them. TLS 1.2 knows no way. */
 static bool renew_key(tls_t *t, size_t len)
 {
-  t->records += 1 + (uint32_t) (len / SSL3_RT_MAX_PLAIN_LENGTH);
+  t->records += 1 + (uint32_t) (len / MAX_PLAIN);
   if (t->records < t->peer.ctx->records_max) return true;
   t->records = 0;
   return SSL_version(t->ssl) != TLS1_3_VERSION ||
@@ -119,6 +126,7 @@ static void seal(tls_t *t, const char *buf, size_t len)
 {
   size_t written;
   if (len == 0) return;
+  alk_buf_reserve(&t->wire.out, len + RECORD_COST * (1 + len / MAX_PLAIN));
   ERR_clear_error();
   if (!renew_key(t, len) || SSL_write_ex(t->ssl, buf, len, &written) != 1 ||
       written != len) {
@@ -423,7 +431,7 @@ static bool is_address(const char *name)
 
 /* Whom to ask for, and who it has to be. A certificate's common name is not
  * looked at (RFC 9525 §2). */
-static bool set_name(SSL *ssl, const char *name)
+static bool set_name(SSL *ssl, char *name)
 {
   X509_VERIFY_PARAM *p = SSL_get0_param(ssl);
   if (is_address(name)) return X509_VERIFY_PARAM_set1_ip_asc(p, name) == 1;

@@ -172,14 +172,14 @@ alk_tls_ctx_t *alk_tls_client_ctx(const alk_tls_client_opts_t *opts,
 
 /* ---- a server's */
 
+/* data: an alk_pem_t that holds the passphrase. */
 static int give_passphrase(char *buf, int size, int for_writing, void *data)
 {
   (void) for_writing;
-  const char *text = data;
-  size_t len = text == NULL ? 0 : strlen(text);
-  if (text == NULL || len > (size_t) size) return -1;
-  memcpy(buf, text, len);
-  return (int) len;
+  const alk_pem_t *secret = data;
+  if (secret->p == NULL || secret->len > (size_t) size) return -1;
+  memcpy(buf, secret->p, secret->len);
+  return (int) secret->len;
 }
 
 static bool use_chain(SSL_CTX *c, BIO *in)
@@ -224,15 +224,12 @@ static void describe_bad_key(const char *passphrase, alk_err_t *err)
 static bool load_key(SSL_CTX *c, const alk_pem_t *pem, const char *passphrase,
                      alk_err_t *err)
 {
-  union {
-    const char *given;
-    char *taken;
-  } secret = {.given = passphrase}; /* the callback's data knows no const */
+  alk_pem_t secret = {.p = passphrase};
+  if (passphrase != NULL) secret.len = strlen(passphrase);
   BIO *in = open_pem(pem);
   EVP_PKEY *key =
-    in == NULL
-      ? NULL
-      : PEM_read_bio_PrivateKey(in, NULL, give_passphrase, secret.taken);
+    in == NULL ? NULL
+               : PEM_read_bio_PrivateKey(in, NULL, give_passphrase, &secret);
   BIO_free(in);
   if (key == NULL) {
     describe_bad_key(passphrase, err);
