@@ -106,9 +106,9 @@ class Net {
     }
   }
 
-  /** The TCP connections that a machine still has, as lines of ss. */
+  /** The TCP connections that a machine still has, as lines of ss; TIME-WAIT is none. */
   async sockets (machine) {
-    const text = await machine.shell(this._scope, 'ss -Htan | grep -v LISTEN || true')
+    const text = await machine.shell(this._scope, 'ss -Htan | grep -v -e LISTEN -e TIME-WAIT || true')
     return text.split('\n').filter((line) => line !== '')
   }
 }
@@ -130,8 +130,12 @@ async function startNet (scope) {
   const far = new Machine('far', await hold(command, args))
   await near.shell(scope, `ip link add ${DEVICE} type veth peer name ${DEVICE} netns ${far.pid}`)
   for (const machine of [near, far]) {
-    await machine.shell(scope, `ip address add ${machine.address}/24 dev ${DEVICE} && ip link set ${DEVICE} up`)
+    await machine.shell(scope, `echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
+      ip address add ${machine.address}/24 dev ${DEVICE}
+      ip link set ${DEVICE} up`)
   }
+  // Until the kernel has told whoever watches the network of all that.
+  for (const machine of [near, far]) await machine.shell(scope, `until ip -br link show ${DEVICE} | grep -q ' UP '; do sleep 0.05; done`)
   return new Net(scope, near, far)
 }
 
