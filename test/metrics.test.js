@@ -10,7 +10,8 @@ const net = require('net')
 const { once } = require('events')
 const path = require('path')
 const { LoopDelay, RESOLUTION_MS, WINDOW_MS } = require('../lib/loop-delay')
-const { openMetrics } = require('../lib/metrics')
+const { formatMetrics, openMetrics } = require('../lib/metrics')
+const { serverFamilies } = require('../lib/metrics-values')
 const { runAlknet, startServe } = require('./helpers/alknet')
 const { startServer } = require('./helpers/api')
 const { key } = require('./helpers/keys')
@@ -145,6 +146,39 @@ describe('metrics of a server', () => {
     assert(valueOf(after, 'alknet_received_bytes_total') >= valueOf(now, 'alknet_received_bytes_total'), 'those of who is gone stay')
     assert.doesNotMatch((await get(place)).body, new RegExp(`${target.port}|127\\.0|169\\.254|${keys.user.fingerprint.slice(7, 20)}`))
   }).timeout(60_000)
+
+  it('have each number in its place, those too that are hard to bring about', async () => {
+    const { server } = await start()
+    let next = 1000
+    const numbered = (values) => Object.fromEntries(Object.entries(values).map(([name, value]) => [name, typeof value === 'object' ? numbered(value) : next++]))
+    const stats = numbered(server.stats())
+    const delay = { read: () => ({ p50: 0.25, p99: 0.5, sum: 7.5, count: 9 }) }
+    const families = parse(formatMetrics(serverFamilies(stats, 'native', delay)))
+    const single = {
+      clients: 'connections',
+      accepted: 'connections_accepted_total',
+      acceptErrors: 'accept_errors_total',
+      tlsFailures: 'tls_failures_total',
+      sessions: 'sessions',
+      logins: 'logins_total',
+      penalisedSources: 'penalised_sources',
+      channels: 'channels',
+      channelsTotal: 'channels_total',
+      remoteForwards: 'remote_forwards',
+      bytesIn: 'received_bytes_total',
+      bytesOut: 'sent_bytes_total'
+    }
+    const several = { refused: 'connections_refused_total', rejected: 'logins_refused_total', penalties: 'penalties_total', channelsRefused: 'channels_refused_total' }
+    assert.deepStrictEqual(Object.keys(stats).sort(), [...Object.keys(single), ...Object.keys(several), 'notedSources'].sort(), 'a number that nobody tells')
+    for (const [name, metric] of Object.entries(single)) assert.strictEqual(valueOf(families, `alknet_${metric}`), stats[name], metric)
+    for (const [name, metric] of Object.entries(several)) {
+      const told = families.get(`alknet_${metric}`).samples.map(({ labels, value }) => [labels.reason, value])
+      assert.deepStrictEqual(Object.fromEntries(told), stats[name], metric)
+    }
+    const { samples } = families.get('alknet_event_loop_delay_seconds')
+    assert.deepStrictEqual(samples.map(({ name, labels, value }) => [name.slice(31), labels.quantile, value]),
+      [['', '0.5', 0.25], ['', '0.99', 0.5], ['_sum', undefined, 7.5], ['_count', undefined, 9]])
+  })
 
   it('count penalties, until they pass', async () => {
     const { server, login } = await start({ penalties: { authfail: 60, min: 1 } })

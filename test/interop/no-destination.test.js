@@ -88,7 +88,7 @@ describe('no destination is told', function () {
     it(`by SOCKS, forwards, look-ups and refusals (${level ?? 'the default level'}, ${format})`, async () => {
       const args = [...level === undefined ? [] : ['--log-level', level], '--log-format', format]
       const server = await startServe(scope, {
-        args: [...args, '--deny', `${DENIED}:*`, '--deny', `${RULED}:*`, '--allow', `unix:${path.dirname(unix)}/*`]
+        args: [...args, '--metrics', '127.0.0.1:0', '--deny', `${DENIED}:*`, '--deny', `${RULED}:*`, '--allow', `unix:${path.dirname(unix)}/*`]
       })
       const hasRemote = engineOf('connect') === 'native' && engineOf('serve') === 'native'
       const client = await startConnect(scope, server, {
@@ -107,6 +107,10 @@ describe('no destination is told', function () {
         assert.strictEqual(await hello(first), 'hello')
         for (const one of others) await quiet(one)
       }
+      const [, metrics] = await server.proc.waitFor(/metrics on (http:\S+)/)
+      const told = await (await fetch(metrics)).text()
+      assert.match(told, /alknet_channels_refused_total\{reason="prohibited"\} [1-9]/)
+      expectNothing(told.replace(/ \S+$/gm, '')) // a count may be any number
       for (const { proc } of [client, server]) {
         proc.kill('SIGTERM')
         assert.strictEqual((await proc.exited).code, 0)
