@@ -62,6 +62,10 @@ export interface CommonOptions {
    * `'http://…'`, several for a chain, the nearest first; or `'env'`: HTTPS_PROXY, ALL_PROXY, NO_PROXY.
    */
   proxy?: string | string[]
+  /** Where Prometheus may ask: `'addr:port'`; port 0 is any. **Default:** `false`. */
+  metrics?: string | false
+  /** Lets metrics listen where others can reach them. **Default:** `false`. */
+  metricsOpen?: boolean
   /** **Default:** `false`: no log. */
   log?: false | LogOptions
   /** The Unix socket for `askControl()`: a path, or `true` for one in the user's directory for such. **Default:** `'off'`. */
@@ -239,10 +243,6 @@ export interface ServeOptions extends CommonOptions {
   maxRemoteForwards?: number
   /** Gets the channels to `alknet-…`. Without it, and without a `'connection'` listener, they are refused. */
   onConnection?: (stream: Stream, info: ConnectionInfo) => void
-  /** Where Prometheus may ask: `'addr:port'`; port 0 is any. **Default:** `false`. */
-  metrics?: string | false
-  /** Lets metrics listen where others can reach them. **Default:** `false`. */
-  metricsOpen?: boolean
   /** Connections that may wait for a loop over the server, 1 to 65536. **Default:** `128`. */
   maxPending?: number
   /**
@@ -471,6 +471,8 @@ export class Session extends EventEmitter {
   /** Milliseconds to an answer of the server. Rejects with `ERR_ALKNET_UNSUPPORTED` where the engine cannot tell. */
   rtt (options?: CallOptions): Promise<number>
   stats (): SessionStats
+  /** Where metrics are told; null: nowhere. */
+  metricsAddress (): Address | null
   /**
    * Gives up the connection to the server and makes a new one at once. Resolves
    * when it is there, however many tries that takes; rejects when the session is

@@ -69,4 +69,18 @@ function serverFamilies (stats, engine, delay) {
   ]
 }
 
-module.exports = { serverFamilies }
+/** Of a session. stats: of session.stats(). isReady: whether there is a link. listeners: how many there are. */
+function clientFamilies ({ stats, isReady, listeners, engine }, delay) {
+  return [
+    gauge('session_ready', 'Whether the client is logged in: 1 or 0.', isReady ? 1 : 0),
+    counter('reconnects', 'Times that the client has logged in again.', stats.reconnects),
+    gauge('listeners', 'SOCKS proxies, forwards and remote forwards that there are.', listeners),
+    gauge('channels', 'Channels that are open or opening.', stats.channels),
+    counter('channels', 'Channels that were asked for.', stats.channelsTotal),
+    counter('received_bytes', 'Bytes that came from the server, as SSH.', stats.bytesIn),
+    counter('sent_bytes', 'Bytes that went to the server, as SSH.', stats.bytesOut),
+    ...commonFamilies('client', engine, delay)
+  ]
+}
+
+module.exports = { clientFamilies, serverFamilies }

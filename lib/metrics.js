@@ -48,6 +48,8 @@ function isAddressed (host) {
   return net.isIP(name) !== 0 || name.toLowerCase() === 'localhost'
 }
 
+const addressOf = ({ address, port }) => ({ address, family: net.isIP(address), port })
+
 /** The listener. Made by openMetrics(). */
 class Metrics {
   /** families: (delay) => those of metrics-values.js. isOpen: who reaches it may be anybody. */
@@ -55,6 +57,7 @@ class Metrics {
     this._families = families
     this._isOpen = isOpen
     this._delay = null
+    this._address = null
     this._limits = { ...LIMITS, ...limits }
     const { connections, headerBytes, ms } = this._limits
     this._http = http.createServer({
@@ -70,6 +73,7 @@ class Metrics {
   async listen (address, port) {
     this._http.listen({ host: address, port, exclusive: true })
     await once(this._http, 'listening')
+    this._address = addressOf(this._http.address())
     this._http.on('error', () => {}) // of one that comes: no more than that
     // Being asked is no reason to stay.
     this._http.unref()
@@ -78,8 +82,7 @@ class Metrics {
 
   /** { address, family, port } */
   address () {
-    const { address, port } = this._http.address()
-    return { address, family: net.isIP(address), port }
+    return this._address
   }
 
   close () {

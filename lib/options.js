@@ -164,6 +164,8 @@ const COMMON = {
   keepaliveMax: [integer(1, 1000), 3],
   connectTimeout: [seconds(1, DAY), 20],
   proxy: [proxy],
+  metrics: [metricsListen, null],
+  metricsOpen: [flag, false],
   log: [logOption, null],
   signal: [abortSignal]
 }
@@ -224,8 +226,6 @@ const SERVER = {
   penaltyExempt: [several(network, 0), []],
   maxRemoteForwards: [integer(1, 1024), 64],
   maxPending: MAX_PENDING,
-  metrics: [metricsListen, null],
-  metricsOpen: [flag, false],
   onConnection: [callback],
   authorize: [callback],
   authorizeTimeout: [seconds(1, DAY), 10]
@@ -300,7 +300,7 @@ function validate (table, planned, options) {
 }
 
 function checkMetrics ({ metrics, metricsOpen }) {
-  if (metrics === null || isLoopback(metrics.address) || metricsOpen) return
+  if (!metrics || isLoopback(metrics.address) || metricsOpen) return
   throw optionError('metrics', `${metrics.address} can be reached by others: ` +
     'listen on 127.0.0.1 or ::1, or set metricsOpen (--metrics-open) to let anybody read them')
 }
@@ -335,6 +335,7 @@ function checkStream ({ server, hostKey, proxy, dangerouslyAcceptAnyHostKey, rec
 }
 
 function checkClient (out) {
+  checkMetrics(out)
   if (out.stream !== undefined) checkStream(out)
   else if (out.server === undefined) throw optionError('server', 'is required: host[:port]')
   checkTls(out)

@@ -116,7 +116,7 @@ class RemoteForwards {
     this._lookups = new Lookups(session._options.maxLookups)
     this._door = null
     this._waysOut = new WeakMap() // link => what its channels need
-    this._toAnywhere = this._way(null, new Policy({ own: () => session._locals.list().map((one) => one.address()) }), (target) => ({ ...NOBODY, ...target }))
+    this._toAnywhere = this._way(null, new Policy({ own: () => session._ownPlaces() }), (target) => ({ ...NOBODY, ...target }))
   }
 
   /** What outbound.js and socks-exit.js want of us; link: of whose channels it is. */

@@ -36,6 +36,7 @@ async function beginSession (options, duplex) {
   const session = new Session(options, { ...credentials, tls }, duplex)
   try {
     onSession?.(session)
+    await session._openMetrics()
     session._control = await openControl(options.control, 'connect', clientAnswers(session), session._log)
     await session._listen()
     await session._keeper.begin(signal)

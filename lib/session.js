@@ -21,6 +21,8 @@ const { canceled, fail } = require('./errors')
 const { forwardSpec, listenPlace, openTarget, remoteForwardSpec, signalOption, socks5Options } = require('./options')
 const { createLogger, NO_LOG } = require('./log')
 const { Keeper } = require('./keeper')
+const { openMetrics } = require('./metrics')
+const { clientFamilies } = require('./metrics-values')
 const { LocalListeners } = require('./local-listeners')
 const { Channels } = require('./session-channels')
 const { Stream } = require('./stream')
@@ -61,6 +63,7 @@ class Session extends EventEmitter {
     this._locals = new LocalListeners(this)
     this._remote = new RemoteForwards(this)
     this._control = null
+    this._metrics = null
     this._state = 'connecting'
     this._trace = new Trace('client', options.stream === undefined ? options.transport : 'stream')
     /** Why the session ended, or null. */
@@ -194,6 +197,11 @@ class Session extends EventEmitter {
     return this._link.requests.ping(this._openMs, signal)
   }
 
+  /** { address, family, port } of where metrics are told; null: nowhere. */
+  metricsAddress () {
+    return this._metrics === null ? null : this._metrics.address()
+  }
+
   /** How much was done so far. */
   stats () {
     const bytes = this._link?.bytes() ?? { in: 0, out: 0 }
@@ -273,6 +281,21 @@ class Session extends EventEmitter {
   _checkOpen (stage, signal) {
     if (signal?.aborted) throw canceled(stage, signal.reason)
     if (this._isStopping) throw closedError(stage)
+  }
+
+  async _openMetrics () {
+    const { metrics, metricsOpen, sshEngine: engine } = this._options
+    if (metrics === null) return
+    this._metrics = await openMetrics(metrics, metricsOpen, (delay) => clientFamilies({
+      stats: this.stats(), isReady: this._isReady, listeners: this.openListeners.length, engine
+    }, delay))
+    const { address, port } = this._metrics.address()
+    this._log.info('metrics', { address, port })
+  }
+
+  /** What nobody may reach through us: our own listeners. */
+  _ownPlaces () {
+    return [...this._locals.list(), ...this._metrics === null ? [] : [this._metrics]].map((one) => one.address())
   }
 
   /** Binds what the options ask for. */
@@ -357,7 +380,7 @@ class Session extends EventEmitter {
     await this._link?.closed
     this._trace.over(err)
     this._keys = []
-    await Promise.all([...this._closeListeners(), this._remote.over(), this._control?.close()])
+    await Promise.all([...this._closeListeners(), this._remote.over(), this._control?.close(), this._metrics?.close()])
     this._resolveClosed()
     this._enter('closed')
     emitSafely(this, 'close', err)

@@ -12,21 +12,38 @@ const path = require('path')
 const { LoopDelay, RESOLUTION_MS, WINDOW_MS } = require('../lib/loop-delay')
 const { formatMetrics, openMetrics } = require('../lib/metrics')
 const { serverFamilies } = require('../lib/metrics-values')
-const { runAlknet, startServe } = require('./helpers/alknet')
+const { runAlknet, startConnect, startServe } = require('./helpers/alknet')
 const { startServer } = require('./helpers/api')
 const { key } = require('./helpers/keys')
 const { echoServer, readAll } = require('./helpers/net')
 const { has } = require('./helpers/proc')
 const { suiteScope, testScope } = require('./helpers/scope')
+const { socksCode } = require('./helpers/socks')
 const alknet = require('..')
 
 const page = fs.readFileSync(path.join(__dirname, '..', 'docs', 'metrics.md'), 'utf8')
 
-/** name => { type, labels } as the page has them. */
-const documented = new Map(page.split('\n## List\n')[1].split('\n').filter((line) => line.startsWith('| `')).map((line) => {
-  const [name, type, labels] = line.split('|').slice(1).map((cell) => cell.trim())
-  return [name.slice(1, -1), { type, labels: [...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label).sort() }]
-}))
+const rows = page.split('\n## List\n')[1].split('\n').filter((line) => line.startsWith('| `')).map((line) => {
+  const [name, of, type, labels] = line.split('|').slice(1).map((cell) => cell.trim())
+  assert(['server', 'client', 'both'].includes(of), line)
+  return { name: name.slice(1, -1), of, type, labels: [...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label).sort() }
+})
+
+/** name => { type, labels } of a role, as the page has them. */
+const documented = (role) => new Map(rows.filter(({ of }) => of === role || of === 'both').map((row) => [row.name, row]))
+
+/** Fails where what is told is not what the page says, name by name. */
+function expectDocumented (families, role) {
+  const expected = documented(role)
+  assert.deepStrictEqual([...families.keys()].sort(), [...expected.keys()].sort())
+  for (const [name, { type, samples }] of families) {
+    assert.strictEqual(type, expected.get(name).type, name)
+    for (const one of samples) {
+      assert.deepStrictEqual(Object.keys(one.labels).sort(), one.name === name ? expected.get(name).labels : [], name)
+    }
+    if (type === 'counter') assert.match(name, /_total$/)
+  }
+}
 
 const SAMPLE = /^([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (NaN|-?\d+(?:\.\d+)?(?:e[+-]\d+)?)$/
 
@@ -87,16 +104,7 @@ describe('metrics of a server', () => {
     const { status, headers, body } = await get(server.metricsAddress())
     assert.deepStrictEqual([status, headers['content-type'], headers.connection], [200, 'text/plain; version=0.0.4; charset=utf-8', 'close'])
     const families = parse(body)
-    assert.deepStrictEqual([...families.keys()].sort(), [...documented.keys()].sort())
-    for (const [name, { type, samples }] of families) {
-      assert.strictEqual(type, documented.get(name).type, name)
-      for (const one of samples) {
-        const labels = Object.keys(one.labels).sort()
-        if (one.name === name) assert.deepStrictEqual(labels, documented.get(name).labels, name)
-        else assert.deepStrictEqual(labels, [])
-      }
-      if (type === 'counter') assert.match(name, /_total$/)
-    }
+    expectDocumented(families, 'server')
     const { labels } = families.get('alknet_build_info').samples[0]
     assert.deepStrictEqual([labels.version, labels.role, labels.node], [alknet.versions.alknet, 'server', process.versions.node])
   })
@@ -228,6 +236,47 @@ describe('metrics of a server', () => {
   })
 })
 
+describe('metrics of a client', () => {
+  const scope = testScope()
+
+  it('are those of docs/metrics.md, and move', async () => {
+    const target = await echoServer(scope)
+    const { server, login } = await startServer(scope)
+    const session = await login({ metrics: '127.0.0.1:0', reconnect: true, forward: `0:127.0.0.1:${target.port}` })
+    const place = session.metricsAddress()
+    const before = await read(place)
+    expectDocumented(before, 'client')
+    assert.strictEqual(before.get('alknet_build_info').samples[0].labels.role, 'client')
+    const stream = await session.open({ host: '127.0.0.1', port: target.port })
+    stream.write(Buffer.alloc(50_000))
+    for (let got = 0; got < 50_000;) got += (await once(stream, 'data'))[0].length
+    const now = await read(place)
+    const moved = (name) => valueOf(now, name) - valueOf(before, name)
+    assert.deepStrictEqual(['channels', 'channels_total', 'listeners', 'session_ready'].map((name) => moved(`alknet_${name}`)), [1, 1, 0, 0])
+    assert.deepStrictEqual(['listeners', 'session_ready'].map((name) => valueOf(now, `alknet_${name}`)), [1, 1])
+    for (const name of ['alknet_received_bytes_total', 'alknet_sent_bytes_total']) assert(moved(name) > 50_000 && moved(name) < 100_000, name)
+    stream.destroy()
+    await session.reconnect()
+    assert.strictEqual(valueOf(await read(place), 'alknet_reconnects_total'), 1)
+    const isLost = new Promise((resolve) => session.once('state', resolve))
+    await server.close()
+    assert.strictEqual(await isLost, 'lost')
+    assert.strictEqual(valueOf(await read(place), 'alknet_session_ready'), 0)
+    await session.close()
+    await assert.rejects(get(place), { code: 'ECONNREFUSED' })
+  })
+
+  it('are not to be reached through a SOCKS proxy at the server', async () => {
+    const { login } = await startServer(scope)
+    const session = await login({ metrics: '127.0.0.1:0' })
+    const { port } = await (await session.forwardRemote('0')).address()
+    const place = session.metricsAddress()
+    assert.strictEqual(await socksCode(scope, { host: '127.0.0.1', port }, place.address, place.port), 2)
+    const target = await echoServer(scope)
+    assert.strictEqual(await socksCode(scope, { host: '127.0.0.1', port }, '127.0.0.1', target.port), 0)
+  })
+})
+
 describe('metrics over HTTP', () => {
   const scope = testScope()
 
@@ -323,6 +372,9 @@ describe('--metrics', function () {
     const server = await startServe(scope, { args: ['--metrics', '127.0.0.1:0'] })
     const [, host, port] = await server.proc.waitFor(/metrics on http:\/\/(127\.0\.0\.1):(\d+)\/metrics\n/)
     assert.strictEqual(valueOf(await read({ address: host, port }), 'alknet_sessions'), 0)
+    const client = await startConnect(scope, server, { args: ['--metrics', '[::1]:0'] })
+    const [, own] = await client.proc.waitFor(/metrics on http:\/\/\[::1\]:(\d+)\/metrics\n/)
+    assert.strictEqual(valueOf(await read({ address: '::1', port: own }), 'alknet_session_ready'), 1)
     server.proc.kill('SIGTERM')
     assert.strictEqual((await server.proc.exited).code, 0)
   })
@@ -342,6 +394,9 @@ describe('--metrics', function () {
       assert.deepStrictEqual([code, stdout], [2, ''], stderr)
       assert.match(stderr, pattern)
     }
+    const { code, stderr } = await runAlknet(scope, ['connect', '--server', '127.0.0.1:1', '--identity', file, '--socks5', '127.0.0.1:0', '--metrics', `127.0.0.1:${taken.port}`])
+    assert.strictEqual(code, 2, stderr)
+    assert.match(stderr, /^alknet: --metrics: cannot listen on /m)
   })
 
   it('is one of the places that policy test knows', async () => {

@@ -150,6 +150,16 @@ describe('options', () => {
     refuses(() => clientOptions({ identity: 'a', stream, server: 'a', proxy: 'http://a' }), 'proxy', /makes no sense together with stream/)
   })
 
+  it('let metrics listen where only this machine reaches them, unless told otherwise', () => {
+    for (const [value, place] of Object.entries({ '127.0.0.1:9122': { address: '127.0.0.1', port: 9122 }, '[::1]:0': { address: '::1', port: 0 }, 'localhost:1': { address: '127.0.0.1', port: 1 } })) {
+      assert.deepStrictEqual([clientOptions({ ...CLIENT, metrics: value }).metrics, serverOptions({ ...SERVER, metrics: value }).metrics], [place, place])
+    }
+    assert.strictEqual(serverOptions({ ...SERVER, metrics: false }).metrics, null)
+    assert.strictEqual(serverOptions(SERVER).metrics, null)
+    refuses(() => serverOptions({ ...SERVER, metrics: '0.0.0.0:1' }), 'metrics', /can be reached by others: .*metricsOpen \(--metrics-open\)/)
+    assert.deepStrictEqual(serverOptions({ ...SERVER, metrics: '0.0.0.0:1', metricsOpen: true }).metrics, { address: '0.0.0.0', port: 1 })
+  })
+
   it('know both engines', () => {
     for (const sshEngine of ['native', 'libssh']) assert.equal(clientOptions({ ...CLIENT, sshEngine }).sshEngine, sshEngine)
     refuses(() => serverOptions({ ...SERVER, sshEngine: 'openssh' }), 'sshEngine', /must be one of native, libssh/)
@@ -178,6 +188,8 @@ describe('options', () => {
     kex: ['diffie-hellman-group14-sha256'],
     macs: ['hmac-sha1'],
     hostKeyAlgorithms: ['ssh-rsa', 'ssh-dss'],
+    metrics: ['', 'name:1', '127.0.0.1', true, '0.0.0.0:1', '[::]:1', '192.0.2.1:1'],
+    metricsOpen: ['yes', 1],
     log: [true, 'x', null],
     signal: [{}],
     transport: ['udp', '']

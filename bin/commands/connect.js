@@ -4,7 +4,7 @@
 
 const { Option } = require('commander')
 const {
-  DRAIN_MS, addCommon, addPlanned, gather, list, listenerLine, number, onStop, passphrase, plain, repeatable, value
+  DRAIN_MS, addCommon, addPlanned, gather, list, listenerLine, metricsLine, number, onStop, passphrase, plain, repeatable, value
 } = require('./shared')
 const { clientLine } = require('../terminal/client-line')
 const { openLog, withLogFile } = require('./log-file')
@@ -66,6 +66,8 @@ async function run (flags, command) {
       }
     })
     for (const listener of session.openListeners) line.printer(isQuiet)(listenerLine({ kind: listener.kind, address: listener.address() }))
+    const metrics = session.metricsAddress()
+    if (metrics !== null) line.printer(isQuiet)(metricsLine(metrics))
     session.on('state', (state) => manager.status(state))
     manager.ready('ready')
     await session.closed

@@ -4,7 +4,7 @@
 
 const { Option } = require('commander')
 const {
-  DRAIN_MS, addCommon, addPlanned, gather, number, onStop, passphrase, placeOf, printer, repeatable, rules, value
+  DRAIN_MS, addCommon, addPlanned, gather, metricsLine, number, onStop, passphrase, placeOf, printer, repeatable, rules, value
 } = require('./shared')
 const { openLog, withLogFile } = require('./log-file')
 const { usage } = require('./running')
@@ -88,7 +88,7 @@ async function run (fromFlags, command) {
     const places = [server.address()].flat().map(placeOf)
     for (const place of places) printer(given.isQuiet)(`listening on ${place}`)
     const metrics = server.metricsAddress()
-    if (metrics !== null) printer(given.isQuiet)(`metrics on http://${placeOf(metrics)}/metrics`)
+    if (metrics !== null) printer(given.isQuiet)(metricsLine(metrics))
     manager.ready(`listening on ${places.join(', ')}`)
     await server.closed
   } catch (err) {
@@ -139,8 +139,6 @@ module.exports = (alknet) => {
     .addHelpText('after', EPILOGUE)
   const collect = addFlags(command)
   command
-    .addOption(value('--metrics <addr:port>', 'tell Prometheus how it goes, at http://ADDR:PORT/metrics (port 0: any; default: off)'))
-    .addOption(new Option('--metrics-open', 'let the metrics listen where others can read them'))
     .addOption(new Option('--check', 'say what is wrong, or print what would be in effect, and exit'))
     .action(() => run(collect, command))
 }

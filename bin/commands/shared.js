@@ -65,6 +65,8 @@ function addCommon (command) {
     .addOption(value('--host-key-algorithms <list>', 'narrow the host key algorithms: a,b'))
     .addOption(number('--rekey-bytes <n>', 'new keys after so many bytes'))
     .addOption(number('--rekey-seconds <n>', 'new keys after so many seconds'))
+    .addOption(value('--metrics <addr:port>', 'tell Prometheus how it goes, at http://ADDR:PORT/metrics (port 0: any; default: off)'))
+    .addOption(new Option('--metrics-open', 'let the metrics listen where others can read them'))
     .addOption(value('--log-level <level>', 'error, warn, info or debug (default: info)', 'ALKNET_LOG_LEVEL'))
     .addOption(value('--log-format <format>', 'text or json (default: text)', 'ALKNET_LOG_FORMAT'))
     .addOption(value('--log-file <path>', 'the log goes to the end of this file, each line with its time; SIGUSR1 opens it anew (default: to stderr)', 'ALKNET_LOG_FILE'))
@@ -175,6 +177,11 @@ function listenerLine ({ kind, address }) {
   return `${LISTENERS[kind] ?? plain(kind)} on ${plain(placeOf(address))}`
 }
 
+/** 'metrics on http://127.0.0.1:9122/metrics'; address: of metricsAddress(), not null. */
+function metricsLine (address) {
+  return `metrics on http://${placeOf(address)}/metrics`
+}
+
 /** Text that a peer may have chosen, for a terminal. */
 function plain (text) {
   return String(text).replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
@@ -276,6 +283,7 @@ module.exports = {
   inFlags,
   list,
   listenerLine,
+  metricsLine,
   number,
   onStop,
   passphrase,
