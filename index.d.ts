@@ -18,7 +18,7 @@ export interface LogOptions {
   format?: 'text' | 'json'
   /** Each line begins with the time, in UTC. **Default:** `false`. */
   time?: boolean
-  /** Gets each line, without its line break; `false`: it was not taken, and is counted. **Default:** writes to stderr. */
+  /** Gets each line, without its line break; `'dropped'`: it was not taken, and is counted. **Default:** writes to stderr. */
   write?: (line: string) => unknown
 }
 

@@ -64,7 +64,7 @@ const NO_LOG = { error: silent, warn: silent, info: silent, debug: silent }
  * @param {'text'|'json'} [options.format='text']
  * @param {boolean} [options.time=false] each line begins with the time, in UTC
  * @param {(line: string) => unknown} [options.write] gets each line, without its
- *   line break; false: it was not taken, and is counted. **Default:** to stderr.
+ *   line break; 'dropped': it was not taken, and is counted. **Default:** to stderr.
  */
 function createLogger ({ level = 'info', format = 'text', time = false, write = toStderr } = {}) {
   const logger = { ...NO_LOG }
@@ -82,11 +82,12 @@ function createLogger ({ level = 'info', format = 'text', time = false, write = 
   return logger
 }
 
-// Whether the line was taken. What a user's write() throws must not unwind the
-// one who logs: it becomes an uncaughtException of its own.
+// Whether the line was taken. A stream's false is none: it has taken the line.
+// What a user's write() throws must not unwind the one who logs: it becomes an
+// uncaughtException of its own.
 function guarded (write, line) {
   try {
-    return write(line) !== false
+    return write(line) !== 'dropped'
   } catch (err) {
     process.nextTick(() => { throw err })
     return true

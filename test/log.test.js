@@ -64,13 +64,20 @@ describe('log', () => {
   it('counts the lines that were not taken, and says it where they are missing', () => {
     const out = []
     let room = 1
-    const log = createLogger({ write: (line) => room-- > 0 ? out.push(line) : false })
+    const log = createLogger({ write: (line) => room-- > 0 ? out.push(line) : 'dropped' })
     for (const event of ['a', 'b', 'c']) log.info(event)
     room = 1
     log.info('d') // there is room for the count alone
     room = 2
     log.info('e')
     assert.deepStrictEqual(out, ['INFO a', 'WARN log lines dropped count=2', 'WARN log lines dropped count=1', 'INFO e'])
+  })
+
+  it('takes the false of a stream, which has taken the line, for nothing else', () => {
+    const out = []
+    const log = createLogger({ write: (line) => { out.push(line); return false } })
+    for (const event of ['a', 'b']) log.info(event)
+    assert.deepStrictEqual(out, ['INFO a', 'INFO b'])
   })
 
   it('leaves out what is below its level', () => {

@@ -187,7 +187,7 @@ function openLog (given) {
   const onExit = () => file?.finish()
   process.on('SIGUSR1', onSignal)
   process.on('exit', onExit)
-  const write = file === null ? undefined : (line) => file.write(line)
+  const write = file === null ? undefined : (line) => file.write(line) ? undefined : 'dropped'
   return {
     into: ({ options, logFile }) =>
       logFile === given.logFile ? { ...options, log: { ...options.log, write } } : options,
