@@ -69,7 +69,7 @@ function counted (stats) {
     ['logins', stats.logins],
     ['rejected', byReason(stats.rejected)],
     ['penalties', byReason(stats.penalties)],
-    ['penalised', stats.penalisedSources === 0 ? '' : `${stats.penalisedSources} sources now`]
+    ['penalised', stats.penalisedSources === 0 ? '' : `${stats.penalisedSources} source${stats.penalisedSources === 1 ? '' : 's'} now`]
   ].filter(([, text]) => text !== '')
 }
 

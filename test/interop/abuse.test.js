@@ -71,7 +71,7 @@ describe('server: abuse', function () {
     assert.deepStrictEqual([byReason.penalty, rejected.unknown_key, penalties.auth_failed, logins, penalisedSources], [1, 2, 2, 1, 1])
     const text = (await runAlknet(scope, ['status', '--control', control])).stdout
     assert.match(text, /^ {2}refused +1 penalty$/m)
-    assert.match(text, /^ {2}penalised +1 sources now$/m)
+    assert.match(text, /^ {2}penalised +1 source now$/m)
   })
 
   it('refuses a source that has keys exchanged again and again, and never logs in', async () => {
