@@ -412,17 +412,25 @@ static void client_resets_in_the_backlog(void **state)
   source_finish(e, &src);
 }
 
+/* Valgrind has a limit of its own in the place of the kernel's: what is
+ * accepted beyond it is closed, and not left to wait. */
+static int lost_to_valgrind(int tries)
+{
+  const char *preload = getenv("LD_PRELOAD");
+  return preload != NULL && strstr(preload, "vgpreload") != NULL ? tries : 0;
+}
+
 /* No descriptor is left: those who wait go on waiting, the loop does not turn
  * in circles, and when there are descriptors again all of them are accepted. */
 static void out_of_descriptors(void **state)
 {
-  enum { TRIES = 4, REST_MS = 100 };
+  enum { TRIES = 4, WAITING = 6, REST_MS = 100 };
   env_t *e = *state;
   source_t src = {0};
   struct rlimit was, low;
-  int fds[3];
+  int fds[WAITING];
   alk_addr_t at = listen_on(e, &src, "127.0.0.1");
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < WAITING; i++)
     fds[i] = raw_connect(at.port);
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
   low = was;
@@ -439,9 +447,9 @@ static void out_of_descriptors(void **state)
   assert_true(ms >= (TRIES - 1) * REST_MS - TRIES); /* a timer's rounding */
   assert_int_equal(src.n, 0);
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
-  RUN_UNTIL(e, src.n == 3);
+  RUN_UNTIL(e, src.n == WAITING - lost_to_valgrind(TRIES));
   assert_int_equal(src.errors, TRIES);
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < WAITING; i++)
     close(fds[i]);
   source_finish(e, &src);
 }
