@@ -1007,8 +1007,12 @@ export interface EventOptions {
 }
 
 export interface EventTargetOptions extends EventOptions {
-  /** Required without `reattach`. */
+  /** Required without `session` or `reattach`. */
   stream?: Duplex
+  /** Gives the target its streams, one after the other: with `reconnect` they come back as the session does. */
+  session?: Session
+  /** With `session`: where its streams lead. **Default:** `'alknet-control:0'`. */
+  destination?: string
   /** Outlives its streams: `attach()` gives it another. **Default:** `false`. */
   reattach?: boolean
 }

@@ -120,6 +120,59 @@ for (const sshEngine of alknet.versions.engines) {
       assert.strictEqual(target.error, null)
     })
 
+    it('goes on with its session, without anything twice, and tells of the gap', async () => {
+      const s = await serve('topics:publish:>,topics:subscribe:>')
+      const open = (user) => alknet.openSession({
+        ...common, server: `127.0.0.1:${s.server.address().port}`, identity: user.privateKey, hostKey: host.fingerprint, reconnect: { minDelayMs: 1, maxDelayMs: 10 }
+      })
+      const [one, two] = await Promise.all(users.map(open))
+      scope.defer(() => Promise.all([one.close(), two.close()]))
+      const [reader, writer] = [one, two].map((session) => alknet.createEventTarget({ session }))
+      const told = []
+      for (const type of ['__attached', '__detached']) reader.addEventListener(type, ({ payload }) => told.push([type, payload.gap]))
+      const events = reader.subscribe('n')
+      const heard = []
+      reader.addEventListener('n', ({ id }) => heard.push(id))
+      await events.ready
+      for (const id of ['1', '2', '3']) {
+        await s.hub.dispatchEvent({ type: 'n', id })
+        assert.strictEqual((await events.next()).value.id, id)
+        // The writer is lost, and what it says meanwhile comes once it is back.
+        for (const session of s.server.sessions()) session.close()
+        const again = new Promise((resolve) => reader.addEventListener('__attached', resolve, { once: true }))
+        await Promise.all([one, two].map((session) => session.state === 'lost' || new Promise((resolve) => session.once('state', resolve))))
+        await again
+        await reader.subscribe('n').ready
+        await writer.dispatchEvent({ type: 'n', id: `${id} from a client` })
+        assert.strictEqual((await events.next()).value.id, `${id} from a client`)
+      }
+      assert.deepStrictEqual(heard, ['1', '1 from a client', '2', '2 from a client', '3', '3 from a client'])
+      assert.deepStrictEqual(told, [['__attached', false], ...Array(3).fill([['__detached', undefined], ['__attached', true]]).flat()])
+      assert.strictEqual(s.hub.clients, 2)
+      await one.close()
+      await reader.closed
+      assert.deepStrictEqual([reader.error, writer.error, writer.isAttached], [null, null, true])
+      await writer.close()
+      assert.strictEqual(two.state, 'ready', 'its session is not its own')
+    })
+
+    it('is over with a session whose server takes no events, and with one that is lost', async () => {
+      const s = await serve('topics:publish:>')
+      const session = await alknet.openSession({ ...common, server: `127.0.0.1:${s.server.address().port}`, identity: users[0].privateKey, hostKey: host.fingerprint })
+      scope.defer(() => session.close())
+      const wrong = alknet.createEventTarget({ session, destination: '127.0.0.1:1' })
+      await wrong.closed
+      assert.strictEqual(wrong.error.code, 'ERR_ALKNET_CHANNEL')
+      const target = alknet.createEventTarget({ session })
+      await new Promise((resolve) => target.addEventListener('__attached', resolve))
+      s.server.sessions()[0].close()
+      await target.closed
+      assert.strictEqual(target.error, session.error)
+      for (const options of [{ session }, { session: {} }, { session, stream: 1 }, { destination: 'a:1', reattach: true }]) {
+        assert.throws(() => alknet.createEventTarget(options), { code: 'ERR_ALKNET_OPTION' })
+      }
+    })
+
     it('ends with the server', async () => {
       const s = await serve('topics:subscribe:>')
       const { target } = await join(s)

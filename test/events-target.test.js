@@ -570,7 +570,7 @@ describe('Event target', () => {
       two.send({ type: 'n', id: '2' })
       assert.strictEqual((await events.next()).value.id, '2')
       assert.deepStrictEqual(await two.settled(), [])
-      assert.deepStrictEqual(states, [['__attached', {}], ['__detached', { code: 'ERR_ALKNET_LOST' }], ['__attached', {}]])
+      assert.deepStrictEqual(states, [['__attached', { gap: false }], ['__detached', { code: 'ERR_ALKNET_LOST' }], ['__attached', { gap: true }]])
       await target.close()
     })
 

@@ -31,6 +31,8 @@ const TABLES = {
     ...COMMON,
     policy: [QUEUE.policy[0], 'block'],
     stream: [checkStream],
+    session: [aSession],
+    destination: [hostPort(), { host: 'alknet-control', port: 0 }],
     reattach: [flag, false]
   },
   hub: {
@@ -50,6 +52,13 @@ function reserved (name, value) {
   const { host, port } = hostPort(0)(name, value)
   if (!/^alknet-/i.test(host)) throw optionError(name, 'must begin with alknet-')
   return `${host.toLowerCase()}:${port}`
+}
+
+/** What has open(), and tells of its states: by its methods, for there may be another copy of the class. */
+function aSession (name, value) {
+  if (['open', 'on', 'once', 'off'].some((method) => typeof value?.[method] !== 'function')) throw optionError(name, 'must be a Session')
+  if (value.state === 'closing' || value.state === 'closed') throw optionError(name, 'is closed')
+  return value
 }
 
 /** raw, checked. what: a table. inherited: what stands for options that raw leaves out. */

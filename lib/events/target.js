@@ -4,7 +4,7 @@
  * One end of a stream of events, as createEventTarget() gives it: what is
  * dispatched here is heard at the other end, what is dispatched there here.
  *
- *   attached -> the stream is lost -> over, or (reattach) detached -> attached
+ *   attached -> the stream is lost -> over, or (reattach, session) detached -> attached
  *            -> close() ------------> over
  *
  * The topics that somebody listens to here are told to the other end, which a
@@ -19,6 +19,7 @@ const { Link, checkStream } = require('./link')
 const { Locals } = require('./locals')
 const { eventOptions } = require('./options')
 const { Queue } = require('./queue')
+const { Source } = require('./source')
 const { isReserved, patternProblem } = require('./topics')
 
 /** Made by createEventTarget(). */
@@ -34,11 +35,14 @@ class Target {
     this._granted = new Set() // those that it has confirmed
     this._untold = new Set() // topics whose change it has not been told
     this._isOver = false
+    this._source = null // of streams, where there is a session
+    this._hasGap = false // it was attached before: something may have been missed
     /** Why it ended, or null. */
     this.error = null
     /** Resolves when it is over; never rejects. */
     this.closed = new Promise((resolve) => { this._resolveClosed = resolve })
     if (options.stream !== undefined) this._attach(options.stream)
+    if (options.session !== undefined) this._source = new Source(this, options.session, options.destination)
   }
 
   /** Whether it has a stream. */
@@ -125,7 +129,8 @@ class Target {
     this._granted.clear()
     this._untold = new Set(this._locals.topics())
     this._link = new Link(this, stream, this._options)
-    this._locals.tell('__attached', {})
+    this._locals.tell('__attached', { gap: this._hasGap })
+    this._hasGap = true
     this._link?.flush()
   }
 
@@ -164,8 +169,9 @@ class Target {
   }
 
   onlost (link, err) {
-    if (!this._options.reattach) return this._over(err)
+    if (!this._options.reattach && this._source === null) return this._over(err)
     this._link = null
+    this._source?.lost()
     this._locals.tell('__detached', { code: err === null ? null : err.code })
   }
 
@@ -197,6 +203,11 @@ class Target {
     const err = fail('TIMEOUT', 'events', `the other end has taken no event for ${this._options.blockTimeout} s (blockTimeout)`)
     this._queue.rejectWaiting(err)
     this._link?.fail(err)
+  }
+
+  /** For the source: there will be no other stream. err: why, or null. */
+  end (err) {
+    this._over(err)
   }
 
   // ---- for locals.js
@@ -233,6 +244,7 @@ class Target {
     this.error = err
     const link = this._link
     this._link = null
+    this._source?.close()
     this._locals.close(err)
     this._untold.clear() // the end says it all
     this._queue.rejectWaiting(err ?? fail('CLOSED', 'events', 'the event target is closed'))
@@ -249,12 +261,17 @@ function refusal (topic, code) {
 
 /**
  * An event target over a stream.
- * @param {object} options stream, reattach, and limits
+ * @param {object} options stream, or session and destination, or reattach; and limits
  * @returns {Target}
  */
 function createEventTarget (options) {
   const checked = eventOptions('target', options)
-  if (checked.stream === undefined && !checked.reattach) throw optionError('stream', 'is required: a Duplex (or set reattach, and attach() one later)')
+  const { stream, session, reattach } = checked
+  if (session !== undefined && (stream !== undefined || reattach)) throw optionError('session', 'makes no sense together with stream or reattach')
+  if (session === undefined && options.destination !== undefined) throw optionError('destination', 'makes sense only together with session')
+  if (stream === undefined && session === undefined && !reattach) {
+    throw optionError('stream', 'is required: a Duplex (or session, or set reattach and attach() one later)')
+  }
   return new Target(checked)
 }
 

@@ -112,6 +112,7 @@ async function keys (): Promise<void> {
 
 async function events (server: alknet.Server, stream: Duplex): Promise<void> {
   interface Orders { 'orders.new': { total: number } }
+  void alknet.createEventTarget({ session: await alknet.openSession({ server: 'x', identity: 'k' }), destination: 'alknet-events:0' })
   const target = alknet.createEventTarget<Orders>({ stream, policy: 'drop-oldest', blockTimeout: '5s' })
   target.addEventListener('orders.new', ({ payload }) => { const total: number = payload.total; return total }, { once: true })
   target.addEventListener('__refused', { handleEvent: ({ payload, id }) => { void [payload.code, id.length] } })
