@@ -7,6 +7,7 @@ const { once } = require('node:events')
 const net = require('node:net')
 const { PassThrough } = require('node:stream')
 const alknet = require('..')
+const binding = require('../lib/binding')
 const { needAlknet } = require('./helpers/alknet')
 const { threeKeys } = require('./helpers/api')
 const { closed, dial, echoServer, expectEcho, freePort, listen } = require('./helpers/net')
@@ -322,6 +323,24 @@ describe('reconnect', () => {
     await reached(session, 'ready')
     assert.strictEqual(port(), one.port)
   })
+
+  for (const state of ['lost', 'waiting', 'connecting', 'ready']) {
+    it(`closes when it is ${state}, and leaves nothing`, async () => {
+      const before = binding.live()
+      const here = await restartable()
+      const session = await here.login({ socks5: '127.0.0.1:0' })
+      const closed = new Promise((resolve) => session.on('state', (to) => {
+        if (to !== state) return
+        const open = session.open({ host: '127.0.0.1', port: 1 })
+        resolve(Promise.all([session.close(), state === 'ready' || assert.rejects(open, { code: 'ERR_ALKNET_CLOSED' }), open.catch(() => {})]))
+      }))
+      here.server.sessions()[0].close()
+      await closed
+      assert.deepStrictEqual([session.state, session.error], ['closed', null])
+      await here.stop()
+      while (binding.live() > before) await turn()
+    })
+  }
 
   it('takes its place over from a session that is asked whether it is still there', async () => {
     const here = await restartable({ sshEngine: 'native' })
