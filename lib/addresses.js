@@ -91,6 +91,18 @@ function sourceOf (address) {
   return `${words.join(':')}::/64`
 }
 
+/**
+ * One form of each address, for the log, the limits and whoever reads both: an
+ * IPv4 client of a dual-stack listener has its IPv4 address, IPv6 is as short as
+ * it can be, and a zone, which says nothing about who it is, is left out.
+ */
+function plainAddress (address) {
+  if (!net.isIPv6(address)) return address
+  const shortest = new net.SocketAddress({ address: address.replace(/%.*$/s, ''), family: 'ipv6' }).address
+  const tail = shortest.startsWith('::ffff:') ? shortest.slice(7) : ''
+  return net.isIPv4(tail) ? tail : shortest
+}
+
 /** The zone of an address in text with its %, or ''. */
 function zoneOf (text) {
   const at = text.indexOf('%')
@@ -265,6 +277,7 @@ module.exports = {
   parseCidr,
   parseHostPort,
   parsePort,
+  plainAddress,
   printable,
   sameAddress,
   setHas,

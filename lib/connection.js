@@ -270,8 +270,8 @@ class Connection {
     const server = this._server
     const verdict = this.policy.decideReserved(this.request({ host, port }))
     if (!verdict.allow) return this.turnAway(channel, PROHIBITED, verdict.text)
-    if (!server._serves(host)) return this.turnAway(channel, PROHIBITED, 'nobody serves this here')
-    const take = () => server._take(host, new Arrival(channel, { ...this.who(), destination: `${host}:${port}` }, this._arrivals))
+    if (!server._reserved.serves(host)) return this.turnAway(channel, PROHIBITED, 'nobody serves this here')
+    const take = () => server._reserved.take(host, new Arrival(channel, { ...this.who(), destination: `${host}:${port}` }, this._arrivals))
     if (server._options.authorize === undefined) take()
     else this._ask(channel, { host, port }, take)
   }
@@ -351,7 +351,7 @@ class Connection {
     this._listening.close()
     this.lookups.close()
     this._login.close()
-    this._server._left(this, this._ticket, offence)
+    this._server._admission.left(this, this._ticket, offence)
     this._trace.over(this._reason === undefined ? null : { code: this._reason })
     const ms = Number((process.hrtime.bigint() - this._opened) / 1000000n)
     this._server._log.info('connection closed', {

@@ -18,7 +18,7 @@ class Entrance {
   }
 
   onstream (stream) {
-    this._server._arrive(stream, this)
+    this._server._admission.arrive(stream, this)
   }
 
   onerror (err) {

@@ -1,56 +1,40 @@
 'use strict'
 
 /**
- * The server: its listeners, its clients (connection.js), and what is in force
- * for all of them: options, who may log in, the policy, the limits. A reload
- * swaps all of that at once.
+ * The server: where it listens, who comes in (admission.js), and what is in
+ * force for all of them: options, who may log in, the policy, the limits. A
+ * reload swaps all of that at once.
  */
 
 const { EventEmitter } = require('events')
-const net = require('net')
 const { isDeepStrictEqual } = require('util')
-const binding = require('./binding')
+const { plainAddress } = require('./addresses')
+const { Admission } = require('./admission')
 const { Authorize } = require('./authorize')
-const { Connection } = require('./connection')
 const { serverAnswers } = require('./control-answers')
 const { openControl } = require('./control-socket')
 const { Counters } = require('./counters')
 const { DuplexTransport } = require('./duplex')
 const { Entrance, placeKeys } = require('./entrance')
 const { canceled, fail, optionError, AlknetError } = require('./errors')
-const { unackedMs } = require('./keepalive')
 const { createLogger, NO_LOG } = require('./log')
-const { Backlog } = require('./incoming')
 const { RELOADABLE, acceptOptions, handlerName, onlyInCode, serverOptions } = require('./options')
 const { loadHostKeys } = require('./credentials')
 const { loadAuthorizer } = require('./authorizer')
 const { Limits } = require('./limits')
 const { Places } = require('./listening')
 const { Penalties } = require('./penalties')
-const { PROHIBITED } = require('./channels')
 const { Policy } = require('./policy')
 const { openMetrics } = require('./metrics')
 const { serverFamilies } = require('./metrics-values')
+const { Reserved } = require('./reserved')
 const { ServerSession } = require('./server-session')
 const { rarely } = require('./listener')
 const { serverContexts } = require('./tls-files')
-const { Handshake } = require('./tls-handshake')
 
-// What the log says of each kind of reload.
+// What the log says of each kind.
 const RELOADED = { all: 'reloaded', forwarding: 'forwarding reloaded', auth: 'authorized_keys reloaded', tls: 'tls certificates reloaded' }
 const NOT_RELOADED = { all: 'not reloaded', forwarding: 'forwarding not reloaded', auth: 'authorized_keys not reloaded', tls: 'tls certificates not reloaded' }
-
-/**
- * One form of each address, for the log, the limits and whoever reads both: an
- * IPv4 client of a dual-stack listener has its IPv4 address, IPv6 is as short as
- * it can be, and a zone, which says nothing about who it is, is left out.
- */
-function plainAddress (address) {
-  if (!net.isIPv6(address)) return address
-  const shortest = new net.SocketAddress({ address: address.replace(/%.*$/s, ''), family: 'ipv6' }).address
-  const tail = shortest.startsWith('::ffff:') ? shortest.slice(7) : ''
-  return net.isIPv4(tail) ? tail : shortest
-}
 
 /**
  * A server. Made by serve().
@@ -68,19 +52,16 @@ class Server extends EventEmitter {
     this._hostKeys = hostKeys
     this._log = options.log === null ? NO_LOG : createLogger(options.log)
     this._warn = rarely(this._log)
-    this._logRefusal = rarely(this._log, 'info')
     this._authorizer = null
     this._limits = new Limits(options)
     this._penalties = new Penalties(options)
     this._counters = new Counters()
-    this._bytesBefore = { received: 0, sent: 0 } // of clients that are gone
     this._authorize = new Authorize(this._warn)
-    this._handlers = new Map() // of handle()
-    this._backlog = new Backlog(options.maxPending) // for loops
-    this._loops = 0
+    this._reserved = new Reserved(this, options, this._log)
     this._lastSession = 0
-    this._connections = new Set()
-    this._handshakes = new Map() // of TLS: the handshake => its ticket
+    this._admission = new Admission(this, {
+      limits: this._limits, penalties: this._penalties, counters: this._counters, log: this._log, onEmpty: () => this._checkClosed()
+    })
     this._places = new Places() // what clients have us listen on
     this._entrances = []
     this._addresses = []
@@ -110,7 +91,7 @@ class Server extends EventEmitter {
 
   /** How many clients are connected, logged in or not. */
   get connections () {
-    return this._connections.size + this._handshakes.size
+    return this._admission.count
   }
 
   /**
@@ -118,9 +99,9 @@ class Server extends EventEmitter {
    * @returns {object} numbers, by reason where there are several: docs/api.md
    */
   stats () {
-    const clients = [...this._connections]
+    const clients = [...this._admission.connections]
     const { sources, refused } = this._penalties.counts()
-    const bytes = clients.map((one) => one.bytes)
+    const bytes = this._admission.bytes
     return {
       clients: this.connections,
       sessions: this._limits.sessions,
@@ -128,15 +109,15 @@ class Server extends EventEmitter {
       penalisedSources: refused,
       notedSources: sources,
       remoteForwards: this._places.size,
-      bytesIn: bytes.reduce((sum, { received }) => sum + received, this._bytesBefore.received),
-      bytesOut: bytes.reduce((sum, { sent }) => sum + sent, this._bytesBefore.sent),
+      bytesIn: bytes.received,
+      bytesOut: bytes.sent,
       ...this._counters.values()
     }
   }
 
   /** Those who are logged in. */
   sessions () {
-    return [...this._connections].flatMap(({ session }) => session ?? [])
+    return [...this._admission.connections].flatMap(({ session }) => session ?? [])
   }
 
   /**
@@ -149,19 +130,12 @@ class Server extends EventEmitter {
   handle (name, fn) {
     const canonical = handlerName(name, fn)
     if (this._isClosing) throw fail('CLOSED', 'session', 'the server is closed')
-    if (this._handlers.has(canonical)) throw optionError('name', `${canonical} has a handler`)
-    this._handlers.set(canonical, fn)
-    const remove = () => { if (this._handlers.get(canonical) === fn) this._handlers.delete(canonical) }
-    return Object.assign(remove, { [Symbol.dispose]: remove })
+    return this._reserved.handle(canonical, fn)
   }
 
   /** for await (const { stream, info } of server): what no handler takes. */
   [Symbol.asyncIterator] () {
-    this._loops++
-    return this._backlog.iterate(() => {
-      this._loops--
-      if (this._loops === 0) this._backlog.drop()
-    })
+    return this._reserved.iterate()
   }
 
   /**
@@ -277,7 +251,7 @@ class Server extends EventEmitter {
     const { remoteAddress, remotePort } = acceptOptions(stream, info)
     if (this._isClosing) throw fail('CLOSED', 'session', 'the server is closed')
     const transport = new DuplexTransport(stream)
-    this._enter(transport.take(), { address: plainAddress(remoteAddress), port: remotePort, transport: 'stream' })
+    this._admission.enter(transport.take(), { address: plainAddress(remoteAddress), port: remotePort, transport: 'stream' })
   }
 
   /**
@@ -289,12 +263,8 @@ class Server extends EventEmitter {
     this._isClosing = true
     for (const { handle } of this._entrances) handle.close()
     this._entrances = []
-    for (const handshake of this._handshakes.keys()) handshake.close()
-    this._backlog.close()
-    await Promise.all([...this._connections].map(async (connection) => {
-      await connection.end(drainMs, 'server_closed')
-      return connection.closed
-    }))
+    this._reserved.close()
+    await this._admission.close(drainMs)
     this._control?.close()
     this._metrics?.close()
     this._checkClosed()
@@ -378,61 +348,9 @@ class Server extends EventEmitter {
 
   // ---- for its connections
 
-  /** Whether anybody takes channels to name. */
-  _serves (name) {
-    return this._handlers.has(name) || this._isHeard() || this._loops > 0
-  }
-
-  _isHeard () {
-    return this._options.onConnection !== undefined || this.listenerCount('connection') > 0
-  }
-
-  /** Gives a channel to name to whoever is first. arrival: of incoming.js. */
-  _take (name, arrival) {
-    const handler = this._handlers.get(name)
-    if (handler !== undefined) arrival.take((stream, info) => stream !== null && this._run(handler, stream, info))
-    else if (this._isHeard()) arrival.take((stream, info) => stream !== null && this._tell(stream, info))
-    else if (this._loops > 0) this._backlog.add(arrival)
-    else arrival.refuse(PROHIBITED, 'nobody serves this here')
-  }
-
-  _tell (stream, info) {
-    if (this._options.onConnection !== undefined) this._options.onConnection(stream, info)
-    else if (!this.emit('connection', stream, info)) stream.destroy()
-  }
-
-  async _run (handler, stream, info) {
-    try {
-      await handler(stream, info)
-    } catch (err) {
-      stream.destroy(err instanceof Error ? err : undefined)
-      this._log.error('handler failed', { error: err?.code ?? err?.name })
-      if (this.listenerCount('error') > 0) this.emit('error', err, info)
-      else process.emitWarning(`a handler of a server has failed: ${err?.stack ?? err}`, 'AlknetWarning')
-    }
-  }
-
   /** Somebody has logged in. */
   _enterSession (connection) {
     return new ServerSession(connection, ++this._lastSession)
-  }
-
-  /** A client is gone. offence: of penalties.js, or null. */
-  _left (connection, ticket, offence) {
-    this._limits.leave(ticket)
-    this._connections.delete(connection)
-    const { received, sent } = connection.bytes
-    this._bytesBefore.received += received
-    this._bytesBefore.sent += sent
-    if (offence !== null) this._punish(connection.remoteAddress, offence)
-  }
-
-  _punish (address, offence) {
-    const penalty = this._penalties.punish(address, offence)
-    if (penalty === null) return
-    const { source, seconds, isNew } = penalty
-    this._counters.count('penalties', offence)
-    if (isNew) this._log.info('source penalised', { remote_addr: address, source, seconds, reason: offence })
   }
 
   _checkClosed () {
@@ -443,65 +361,6 @@ class Server extends EventEmitter {
   }
 
   // ---- events of the listeners
-
-  /** A client has connected. stream: of the addon, open. */
-  _arrive (stream, { transport, context }) {
-    const peer = stream.peer()
-    if (peer === null) return stream.close()
-    this._enter(stream, { address: plainAddress(peer.address), port: peer.port, transport }, context)
-  }
-
-  /**
-   * A client comes in, or is turned away. stream: of the addon, open. context:
-   * with what to speak TLS first; null: it is not spoken, or was.
-   */
-  _enter (stream, peer, context = null) {
-    const ticket = this._penalties.refuses(peer.address) ? 'penalty' : this._limits.enter(peer.address)
-    if (typeof ticket === 'string') return this._turnAway(stream, peer, ticket)
-    ticket.victim?.giveWay?.()
-    ticket.victim = null
-    stream.limitUnacked(unackedMs(this._options))
-    if (context === null) this._admit(stream, peer, ticket)
-    else this._secure(stream, peer, ticket, context)
-  }
-
-  // It counts as not logged in from here on, and holds up nobody.
-  _secure (stream, peer, ticket, context) {
-    const { tlsHandshakeTimeout: seconds } = this._options
-    const handshake = new Handshake(binding.tlsServer(stream, context), seconds * 1000, `${seconds} s (tlsHandshakeTimeout)`, (err, secured) => {
-      this._handshakes.delete(handshake)
-      if (err === null) return this._admit(secured, peer, ticket)
-      this._limits.leave(ticket)
-      if (this._isClosing) return this._checkClosed()
-      this._logRefusal('tls handshake failed', {
-        remote_addr: peer.address, remote_port: peer.port, transport: peer.transport, reason: err.code, problem: err.message
-      })
-      this._counters.count('tlsFailures')
-      this._punish(peer.address, err.code === 'ERR_ALKNET_TIMEOUT' ? 'grace_exceeded' : 'no_auth')
-    })
-    ticket.giveWay = () => handshake.close(fail('LIMIT', 'tls', 'another client took its place (maxUnauthenticated)'))
-    this._handshakes.set(handshake, ticket)
-  }
-
-  _admit (stream, peer, ticket) {
-    try {
-      const connection = new Connection(this, stream, peer, ticket)
-      ticket.giveWay = () => connection.close('max_unauthenticated')
-      this._connections.add(connection)
-      this._counters.count('accepted')
-    } catch (err) {
-      // The engine does not take the options: nothing that a client has done.
-      this._limits.leave(ticket)
-      this._warn('connection failed', { error: err.code, problem: err.message })
-    }
-  }
-
-  _turnAway (stream, { address, port, transport }, reason) {
-    const remote = address === '' ? {} : { remote_addr: address, remote_port: port }
-    this._counters.count('refused', reason)
-    this._logRefusal('connection rejected', { ...remote, transport, reason })
-    stream.close()
-  }
 
   onerror (err) {
     this._counters.count('acceptErrors')
@@ -546,4 +405,4 @@ async function startServer (raw) {
   return server
 }
 
-module.exports = { Server, plainAddress, startServer }
+module.exports = { Server, startServer }

@@ -447,7 +447,7 @@ describe('sessions over a Duplex', () => {
       assert.strictEqual(session.error.code, 'ECONNRESET')
       assert.strictEqual(session.error.cause, err)
       assert.match(session.error.message, /the stream failed: read ECONNRESET/)
-      server._connections.forEach((one) => one.close())
+      server._admission.connections.forEach((one) => one.close())
     })
 
     it('tells of any other error as of a lost session', async () => {

@@ -10,7 +10,7 @@ const { listen } = require('./helpers/net')
 const { createRandom, seed } = require('./helpers/random')
 const { suiteScope } = require('./helpers/scope')
 const { FORMATS } = require('../lib/log')
-const { plainAddress } = require('../lib/server')
+const { plainAddress } = require('../lib/addresses')
 
 const sorted = (set) => [...set].sort()
 

@@ -235,7 +235,7 @@ describe('Server (scripted addon)', () => {
       const client = s.connect()
       client.session.emit('onauth', 'root', 'ssh-ed25519', OTHER, false)
       client.session.close = () => end(client)
-      await [...s.server._connections][0].closed
+      await [...s.server._admission.connections][0].closed
       assert.deepStrictEqual(s.server.stats().penalties, { auth_failed: 0, no_auth: 0, grace_exceeded: 1 })
     })
 

@@ -1,0 +1,144 @@
+'use strict'
+
+/**
+ * Who comes in to a server, and who is let in:
+ *
+ *   arrived -> limits and penalties -> [TLS handshake] -> a Connection -> left
+ *                | no                    | failed, or its time is over
+ *                v                       v
+ *            turned away             noted against its source
+ *
+ * It counts from its arrival on, in one step with the question whether there
+ * is room.
+ */
+
+const binding = require('./binding')
+const { plainAddress } = require('./addresses')
+const { Connection } = require('./connection')
+const { fail } = require('./errors')
+const { unackedMs } = require('./keepalive')
+const { rarely } = require('./listener')
+const { Handshake } = require('./tls-handshake')
+
+class Admission {
+  /** onEmpty(): the last has left. */
+  constructor (server, { limits, penalties, counters, log, onEmpty }) {
+    this._server = server
+    this._limits = limits
+    this._penalties = penalties
+    this._counters = counters
+    this._log = log
+    this._warn = rarely(log)
+    this._logRefusal = rarely(log, 'info')
+    this._onEmpty = onEmpty
+    this._handshakes = new Map() // of TLS: the handshake => its ticket
+    this._bytesBefore = { received: 0, sent: 0 } // of clients that are gone
+    this._isClosing = false
+    /** Those who speak SSH, logged in or not. */
+    this.connections = new Set()
+  }
+
+  /** How many are connected, in a handshake of TLS or further. */
+  get count () {
+    return this.connections.size + this._handshakes.size
+  }
+
+  /** What all of them, and those before, have received and sent. */
+  get bytes () {
+    const sum = { ...this._bytesBefore }
+    for (const { bytes: { received, sent } } of this.connections) {
+      sum.received += received
+      sum.sent += sent
+    }
+    return sum
+  }
+
+  /** A client has connected. stream: of the addon, open. */
+  arrive (stream, { transport, context }) {
+    const peer = stream.peer()
+    if (peer === null) return stream.close()
+    this.enter(stream, { address: plainAddress(peer.address), port: peer.port, transport }, context)
+  }
+
+  /**
+   * A client comes in, or is turned away. stream: of the addon, open. context:
+   * with what to speak TLS first; null: it is not spoken, or was.
+   */
+  enter (stream, peer, context = null) {
+    const ticket = this._penalties.refuses(peer.address) ? 'penalty' : this._limits.enter(peer.address)
+    if (typeof ticket === 'string') return this._turnAway(stream, peer, ticket)
+    ticket.victim?.giveWay?.()
+    ticket.victim = null
+    stream.limitUnacked(unackedMs(this._server._options))
+    if (context === null) this._admit(stream, peer, ticket)
+    else this._secure(stream, peer, ticket, context)
+  }
+
+  // It counts as not logged in from here on, and holds up nobody.
+  _secure (stream, peer, ticket, context) {
+    const { tlsHandshakeTimeout: seconds } = this._server._options
+    const handshake = new Handshake(binding.tlsServer(stream, context), seconds * 1000, `${seconds} s (tlsHandshakeTimeout)`, (err, secured) => {
+      this._handshakes.delete(handshake)
+      if (err === null) return this._admit(secured, peer, ticket)
+      this._limits.leave(ticket)
+      if (this._isClosing) return this._onEmpty()
+      this._logRefusal('tls handshake failed', {
+        remote_addr: peer.address, remote_port: peer.port, transport: peer.transport, reason: err.code, problem: err.message
+      })
+      this._counters.count('tlsFailures')
+      this._punish(peer.address, err.code === 'ERR_ALKNET_TIMEOUT' ? 'grace_exceeded' : 'no_auth')
+    })
+    ticket.giveWay = () => handshake.close(fail('LIMIT', 'tls', 'another client took its place (maxUnauthenticated)'))
+    this._handshakes.set(handshake, ticket)
+  }
+
+  _admit (stream, peer, ticket) {
+    try {
+      const connection = new Connection(this._server, stream, peer, ticket)
+      ticket.giveWay = () => connection.close('max_unauthenticated')
+      this.connections.add(connection)
+      this._counters.count('accepted')
+    } catch (err) {
+      // The engine does not take the options: nothing that a client has done.
+      this._limits.leave(ticket)
+      this._warn('connection failed', { error: err.code, problem: err.message })
+    }
+  }
+
+  _turnAway (stream, { address, port, transport }, reason) {
+    const remote = address === '' ? {} : { remote_addr: address, remote_port: port }
+    this._counters.count('refused', reason)
+    this._logRefusal('connection rejected', { ...remote, transport, reason })
+    stream.close()
+  }
+
+  /** A client is gone. offence: of penalties.js, or null. */
+  left (connection, ticket, offence) {
+    this._limits.leave(ticket)
+    this.connections.delete(connection)
+    const { received, sent } = connection.bytes
+    this._bytesBefore.received += received
+    this._bytesBefore.sent += sent
+    if (offence !== null) this._punish(connection.remoteAddress, offence)
+  }
+
+  _punish (address, offence) {
+    const penalty = this._penalties.punish(address, offence)
+    if (penalty === null) return
+    const { source, seconds, isNew } = penalty
+    this._counters.count('penalties', offence)
+    if (isNew) this._log.info('source penalised', { remote_addr: address, source, seconds, reason: offence })
+  }
+
+  /** Nobody comes in any more; all who are here are sent away. */
+  async close (drainMs) {
+    this._isClosing = true
+    for (const handshake of this._handshakes.keys()) handshake.close()
+    await Promise.all([...this.connections].map(async (connection) => {
+      await connection.end(drainMs, 'server_closed')
+      return connection.closed
+    }))
+  }
+}
+
+module.exports = { Admission }
