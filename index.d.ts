@@ -744,6 +744,8 @@ export interface ClientStatus extends Partial<SessionInfo> {
   /** How many go through its listeners now. */
   connections: number
   listeners: ControlListener[]
+  /** Where metrics are told; null: nowhere. */
+  metrics: Address | null
 }
 
 export interface ServerStatus {
@@ -756,12 +758,15 @@ export interface ServerStatus {
   /** Fingerprints. */
   hostKeys: string[]
   addresses: ServerAddress[]
+  /** Where metrics are told; null: nowhere. */
+  metrics: Address | null
   /** Connected, logged in or not. */
   clients: number
   /** Logged in. */
   sessions: number
   /** Of all sessions. */
   channels: number
+  stats: ServerStats
 }
 
 export type ControlRequest =

@@ -61,7 +61,8 @@ function clientStatus (session) {
     problem: link === null || link.isReady || link.error === null ? null : link.error.code,
     ...session.info,
     connections: session._channels.relays.count,
-    listeners: session.openListeners.map(listenerOf)
+    listeners: session.openListeners.map(listenerOf),
+    metrics: session.metricsAddress()
   }
 }
 
@@ -97,6 +98,7 @@ function serverStatus (server) {
     engine: server._options.sshEngine ?? binding.engines[0],
     hostKeys: server._hostKeys.map((key) => binding.fingerprint(key.blob())),
     addresses: server._addresses,
+    metrics: server.metricsAddress(),
     clients: stats.clients,
     sessions: stats.sessions,
     channels: stats.channels,

@@ -12,7 +12,7 @@ const path = require('path')
 const { LoopDelay, RESOLUTION_MS, WINDOW_MS } = require('../lib/loop-delay')
 const { formatMetrics, openMetrics } = require('../lib/metrics')
 const { serverFamilies } = require('../lib/metrics-values')
-const { runAlknet, startConnect, startServe } = require('./helpers/alknet')
+const { cleanEnv, runAlknet, startConnect, startServe } = require('./helpers/alknet')
 const { startServer } = require('./helpers/api')
 const { key } = require('./helpers/keys')
 const { echoServer, readAll } = require('./helpers/net')
@@ -397,6 +397,17 @@ describe('--metrics', function () {
     const { code, stderr } = await runAlknet(scope, ['connect', '--server', '127.0.0.1:1', '--identity', file, '--socks5', '127.0.0.1:0', '--metrics', `127.0.0.1:${taken.port}`])
     assert.strictEqual(code, 2, stderr)
     assert.match(stderr, /^alknet: --metrics: cannot listen on /m)
+  })
+
+  it('is in the status, and doctor says who has the place', async () => {
+    const { HOME } = cleanEnv(scope)
+    const server = await startServe(scope, { args: ['--metrics', '127.0.0.1:0'], env: { HOME } })
+    const [, url, port] = await server.proc.waitFor(/metrics on (http:\/\/127\.0\.0\.1:(\d+)\/metrics)\n/)
+    const status = await runAlknet(scope, ['status'], { env: { HOME } })
+    assert.match(status.stdout, /^ {2}metrics +http/m)
+    assert(status.stdout.includes(url))
+    const { stdout } = await runAlknet(scope, ['doctor', 'serve', '--key', key('ed25519', 'host').path, '--listen', '127.0.0.1:0', '--metrics', `127.0.0.1:${port}`], { env: { HOME } })
+    assert.match(stdout, new RegExp(`metrics on 127\\.0\\.0\\.1:${port}: in use by alknet \\(process ${server.proc.pid}\\)`))
   })
 
   it('is one of the places that policy test knows', async () => {

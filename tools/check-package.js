@@ -42,7 +42,7 @@ const ships = tarball.files.map((file) => file.path)
 const mayShip = /^(bin|contrib|lib|man|csrc|prebuilds)\/|^(binding\.gyp|index\.d\.ts|package\.json|script\/(build|libssh|libssh-gcm)|tools\/libssh-gcm\.c|README\.md|LICENSE-(MIT|APACHE))$/
 for (const file of ships) must(mayShip.test(file), `npm pack: ${file} must not ship`)
 const mustShip = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'bin/alknet.js', 'binding.gyp',
-  'contrib/systemd/alknet-serve.service',
+  'contrib/fail2ban/filter.d/alknet.conf', 'contrib/logrotate/alknet', 'contrib/systemd/alknet-serve.service',
   'csrc/core/stream.h', 'index.d.ts', 'lib/index.js', 'package.json', 'script/build', 'script/libssh', 'script/libssh-gcm',
   'tools/libssh-gcm.c']
 mustShip.push(...pkg.man)

@@ -75,6 +75,7 @@ function counted (stats) {
 
 function textOf ({ path, status }) {
   const [first, ...rest] = status.role === 'server' ? serverLines(status) : clientLines(status)
+  if (status.metrics) rest.push(['metrics', `http://${placeOf(status.metrics)}/metrics`])
   rest.push(['process', `${status.pid}, alknet ${status.version}, ${path}`])
   return [first, ...rows(rest), ''].join('\n')
 }

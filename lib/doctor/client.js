@@ -20,9 +20,9 @@ const serversOf = ({ server }) => server === undefined ? [] : [server].flat()
 const isNear = ({ proxy, stream }) => stream === undefined && [proxy ?? []].flat().length === 0
 const isDirect = (options) => options.transport === 'tcp' && isNear(options)
 
-function placesOf ({ socks5, forward }) {
-  const places = forward.map(({ here, text }) => [`forward ${text}`, here.path === undefined ? { address: here.host, port: here.port } : here])
-  return socks5 === null ? places : [['SOCKS5 proxy', socks5], ...places]
+function placesOf ({ socks5, forward, metrics }) {
+  const forwards = forward.map(({ here, text }) => [`forward ${text}`, here.path === undefined ? { address: here.host, port: here.port } : here])
+  return [...socks5 === null ? [] : [['SOCKS5 proxy', socks5]], ...forwards, ...metrics === null ? [] : [['metrics', metrics]]]
 }
 
 function keysOf ({ identity, certificate, user }, passphrase) {

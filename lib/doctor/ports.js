@@ -21,7 +21,7 @@ async function bind ({ address, port, path, fd }) {
 async function holder ({ port, path }) {
   const listens = (address) => path === undefined ? address?.port === port : address?.path === path
   const found = (await findControls()).find(({ status }) =>
-    [...(status.addresses ?? []), ...(status.listeners ?? []).map((one) => one.address)].some(listens))
+    [...(status.addresses ?? []), ...(status.listeners ?? []).map((one) => one.address), status.metrics].some(listens))
   return found === undefined ? '' : ` by alknet (process ${found.status.pid})`
 }
 

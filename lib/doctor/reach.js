@@ -89,7 +89,7 @@ async function probe (server, { connectTimeout, signal }) {
 }
 
 // What begins a session and nothing else: no listener, no file, one attempt.
-const ALONE = { socks5: false, forward: [], remoteForward: [], control: 'off', log: false, acceptNew: false, retry: false }
+const ALONE = { socks5: false, forward: [], remoteForward: [], control: 'off', metrics: false, log: false, acceptNew: false, retry: false }
 
 async function logIn (raw, { openSession, user }) {
   const session = await openSession(raw)

@@ -73,13 +73,16 @@ function keysOf ({ hostKey, hostCertificate }, passphrase) {
   })
 }
 
+const placesOf = ({ places, metrics }) =>
+  [...places.map((place) => [place.transport, place]), ...metrics === null ? [] : [['metrics', metrics]]]
+
 const SERVER = [
   { name: 'clock', run: () => checkClock() },
   { name: 'host key', run: ({ options, passphrase }) => keysOf(options, passphrase) },
   { name: 'authorized keys', run: ({ options }) => checkAuthorized(options) },
   { name: 'policy', run: ({ options }) => checkPolicy(options) },
   { name: 'tls', applies: ({ places }) => places.some(isTls), run: ({ options, passphrase }) => checkTls(options, passphrase) },
-  { name: 'listen', applies: ({ places }) => places.length > 0, run: ({ options }) => checkPlaces(options.places.map((place) => [place.transport, place])) },
+  { name: 'listen', applies: (options) => placesOf(options).length > 0, run: ({ options }) => checkPlaces(placesOf(options)) },
   { name: 'files', run: checkFiles }
 ]
 
