@@ -1,8 +1,9 @@
 'use strict'
 
 /**
- * Starts and stops workers, so many: `node workers-child.js COUNT`. Each has a
- * server, a session and a tunnel with data in it; one in three is terminated in
+ * Starts and stops workers, so many: `node workers-child.js COUNT [DIR]`. Each has
+ * a server, a session and a tunnel with data in it, over TLS where DIR has a
+ * cert.pem and a key.pem; one in three is terminated in
  * the middle, one ends by process.exit(), one closes all and ends by itself.
  * Prints { fdsBefore, fdsAfter, grown }.
  */
@@ -16,17 +17,24 @@ const AT_ONCE = 4
 const WARM_UP = 24
 const fds = () => fs.existsSync('/proc/self/fd') ? fs.readdirSync('/proc/self/fd').length : 0
 
-async function inWorker ({ host, user, fingerprint, end }) {
+async function inWorker ({ host, user, fingerprint, end, dir }) {
+  const [tlsCert, tlsKey] = ['cert.pem', 'key.pem'].map((name) => dir && `${dir}/${name}`)
+  const transport = dir ? 'tls' : 'tcp'
   const server = await alknet.serve({
     hostKey: Buffer.from(host),
     authorizedKeys: Buffer.from(user.publicKey),
     listen: '127.0.0.1:0',
+    transport,
+    tlsCert,
+    tlsKey,
     onConnection: (stream) => stream.pipe(stream)
   })
   const session = await alknet.openSession({
     server: `127.0.0.1:${server.address().port}`,
     identity: Buffer.from(user.privateKey),
     hostKey: fingerprint,
+    transport,
+    tlsCa: tlsCert,
     knownHosts: []
   })
   const stream = await session.open({ host: 'alknet-echo', port: 1 })
@@ -59,7 +67,7 @@ async function rounds (count, keys) {
 
 async function main () {
   const [host, { publicKey, privateKey }] = await Promise.all([alknet.generateKey(), alknet.generateKey()])
-  const keys = { host: host.privateKey, fingerprint: host.fingerprint, user: { publicKey, privateKey } }
+  const keys = { host: host.privateKey, fingerprint: host.fingerprint, user: { publicKey, privateKey }, dir: process.argv[3] }
   await rounds(WARM_UP, keys)
   global.gc()
   const fdsBefore = fds()
