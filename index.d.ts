@@ -330,6 +330,13 @@ export interface SessionInfo {
   cipherOut: string
   macIn: string
   macOut: string
+  /** Where TLS is spoken. */
+  tls?: {
+    version: 'TLSv1.2' | 'TLSv1.3'
+    cipher: string
+    /** By a ticket of an earlier connection. */
+    resumed: boolean
+  }
 }
 
 export interface Identity {

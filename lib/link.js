@@ -30,6 +30,11 @@ const NO_WIRE = { received: () => 0, sent: () => 0 }
 // A peer that no longer reads cannot hold close() back for longer.
 const CLOSE_MS = 2000
 
+function tlsOf (transport) {
+  const { version, cipher, resumed } = binding.tlsInfo(transport)
+  return { version, cipher, resumed }
+}
+
 class Link {
   /** session: of session.js. server: { host, port }, or null. */
   constructor (session, server) {
@@ -45,6 +50,7 @@ class Link {
     this._isClosing = false
     this._closeTimer = null
     this._trace = session._takeTrace()
+    this._tls = null // what TLS has agreed on, if it is spoken
     this._wire = NO_WIRE // what counts its bytes: the handle, also when it is closed
     this.server = server
     /** The addon's session; null when there is none. */
@@ -123,7 +129,8 @@ class Link {
 
   /** What was negotiated, or null. */
   info () {
-    return this.handle === null ? null : this.handle.info()
+    if (this.handle === null) return null
+    return this._tls === null ? this.handle.info() : { ...this.handle.info(), tls: this._tls }
   }
 
   bytes () {
@@ -174,6 +181,7 @@ class Link {
     const { user, hostKeyAlgorithms, handshakeTimeout } = this._options
     const types = this._known.types(this._name.host, this._name.port)
     this.stage = 'kex'
+    if (this._session._tls !== null) this._tls = tlsOf(transport)
     let timer
     return new Promise((resolve, reject) => {
       timer = setTimeout(() => this.close(fail('TIMEOUT', this.stage, `no login within ${handshakeTimeout} s (handshakeTimeout)`)),

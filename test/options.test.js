@@ -201,7 +201,7 @@ describe('options', () => {
   }
 
   it('refuse wrong options of a server', () => {
-    const cases = { listen: ['', 'name:1', '127.0.0.1', '1.2.3.4:x', [5], 'fd:2', 'fd:x', 'fd:1234567890', { fd: 3 }], maxAuthAttempts: [0], loginGrace: [0], maxUnauthenticated: [-1], maxUnauthenticatedPerIp: [-1, 1.5], onConnection: [1] }
+    const cases = { listen: ['', 'name:1', '127.0.0.1', '1.2.3.4:x', [5], 'fd:2', 'fd:x', 'fd:1234567890', { fd: 3 }], maxAuthAttempts: [0], loginGrace: [0], maxUnauthenticated: [-1], maxUnauthenticatedPerIp: [-1, 1.5], onConnection: [1], tlsHandshakeTimeout: [0, '2d', 1.5], tlsCert: ['', 5], tlsKey: ['', null] }
     for (const [name, values] of Object.entries(cases)) {
       for (const value of values) refuses(() => serverOptions({ ...SERVER, [name]: value }), name, new RegExp(`^${name}: `))
     }

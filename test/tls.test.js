@@ -89,6 +89,16 @@ describe('tls', () => {
     })
   }
 
+  it('tells what was agreed on, and takes up again what was before', async () => {
+    const { login } = await secure()
+    const first = await login()
+    assert.deepStrictEqual(first.info.tls, { version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', resumed: false })
+    await echo(first)
+    const second = await login() // of the same process, to the same server
+    assert.strictEqual(second.info.tls.resumed, true)
+    await echo(second)
+  })
+
   it('is verified: names, addresses, CAs', async () => {
     const named = ca.issue({ names: 'DNS:tunnel.example,DNS:localhost' })
     const { login, port } = await secure({ tlsCert: named.cert, tlsKey: named.key })
