@@ -198,7 +198,7 @@ for (const [name, kind] of Object.entries(SERVERS)) {
       const { code, stdout, stderr } = await startAlknet(scope, connectArgs(scope, server, { engine, args })).exited
       assert.strictEqual(code, 1, stderr)
       assert.strictEqual(stdout, '')
-      assert.match(stderr, new RegExp(`^alknet: remote forward on 127\\.0\\.0\\.1:${taken.port}: the server refused to listen \\(.*\\)\\n$`, 'm'))
+      assert.match(stderr, new RegExp(`^alknet: remote forward on 127\\.0\\.0\\.1:${taken.port}: the server refused to listen \\(.*\\)\\n  where: `, 'm'))
     })
 
     it('say why a target cannot be reached, and go on', async () => {

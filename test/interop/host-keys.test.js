@@ -30,8 +30,8 @@ describe('host keys', function () {
   const line = (hostKey = host, marker = '') =>
     `${marker}${knownHostsLine(server.host, server.port, hostKey)}`
 
-  async function accepted (options) {
-    const client = await startConnect(scope, server, options)
+  async function accepted (options, to = server) {
+    const client = await startConnect(scope, to, options)
     await expectEcho(await socksOpen(scope, client.socks, '127.0.0.1', echo.port))
   }
 
@@ -243,7 +243,7 @@ describe('host keys', function () {
 
   it('a name is looked up as it was typed', async () => {
     const known = `[localhost]:${server.port} ${host.type} ${host.base64}\n`
-    await accepted({ knownHosts: '', args: ['--server', `localhost:${server.port}`, '--known-hosts', scope.file('k', known)] })
-    await accepted({ knownHosts: '', args: ['--server', `LOCALHOST:${server.port}`, '--known-hosts', scope.file('k', known)] })
+    await accepted({ knownHosts: known }, { ...server, host: 'localhost' })
+    await accepted({ knownHosts: known }, { ...server, host: 'LOCALHOST' })
   })
 })
