@@ -61,6 +61,12 @@ describe('faults on the wire', function () {
     assertNoticed(client, promisedMs - 1000 - STEP_MS - 500, promisedMs)
   })
 
+  it('client stopped: given up, and it comes back when it goes on', async () => {
+    const { client, server, promisedMs } = await results['client stopped (SIGSTOP)']
+    assertNoticed(server, promisedMs - 1000 - STEP_MS - 500, promisedMs)
+    assertNoticed(client, 0, 1000)
+  })
+
   it('client gone without a word: the server gives it up', async () => {
     const { server, promisedMs } = await results['client gone without a word']
     assertNoticed(server, promisedMs - 1000 - STEP_MS - 500, promisedMs)

@@ -198,6 +198,18 @@ const FAULTS = {
     return { client, server, recovered: again.since() }
   },
 
+  /** A machine that sleeps: the client finds out when it wakes up. */
+  async 'client stopped (SIGSTOP)' (rig) {
+    const said = rig.listen()
+    rig.client.kill('SIGSTOP')
+    const server = await said.server.wait(CLOSED)
+    const again = rig.listen()
+    rig.client.kill('SIGCONT')
+    const client = await again.client.wait(LOST)
+    await rig.echoAtLast()
+    return { client, server, recovered: again.since() }
+  },
+
   async 'client gone without a word' (rig) {
     const said = rig.listen()
     await rig.net.lose(rig.far, 100)
