@@ -6,7 +6,7 @@
  * of loopback (Linux). With --docs the table goes into docs/reliability.md.
  *
  *   half-open  10,000 connections, 1,000 a second, that say who they are, and then nothing
- *   held       the same, and the server takes them all: --max-unauthenticated 0
+ *   held       the same, and the server takes them all: without such limits
  *   keys       1,000 logins with keys that the server does not know
  *   noise      200 connections a second: scanners, browsers, garbage, silence
  *
@@ -108,7 +108,7 @@ class Visitor {
 
 const scenes = {
   'half-open': { what: `${HALF_OPEN} half-open logins`, args: [], act: halfOpen },
-  held: { what: `${HALF_OPEN} half-open logins, all held`, args: ['--max-unauthenticated', '0', '--login-grace', '300'], act: halfOpen },
+  held: { what: `${HALF_OPEN} half-open logins, all held`, args: ['--max-unauthenticated', '0', '--max-unauthenticated-per-ip', '0', '--login-grace', '300'], act: halfOpen },
   keys: { what: `${KEYS} logins with wrong keys`, args: [], act: wrongKeys },
   noise: { what: `${RATE} connections a second of noise`, args: [], act: noise }
 }
