@@ -689,6 +689,9 @@ export function serve (options: ServeOptions): Promise<Server>
 export interface Config {
   /** As `serve()` or `openSession()` take them; they are checked there. */
   readonly options: Record<string, unknown>
+  /** What is the command's alone: `quiet`, and the path of `log-file`. */
+  readonly quiet?: boolean
+  readonly logFile?: string
   /** `'file:line:column'` of an option, or null when it does not stand there. */
   where (option: string, index?: number): string | null
 }

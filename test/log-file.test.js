@@ -6,6 +6,7 @@ const assert = require('assert')
 const fs = require('fs')
 const path = require('path')
 const { LogFile } = require('../bin/commands/log-file')
+const { createLogger } = require('../lib/log')
 const { runAlknet, startConnect, startServe } = require('./helpers/alknet')
 const { key } = require('./helpers/keys')
 const { suiteScope, testScope } = require('./helpers/scope')
@@ -65,7 +66,7 @@ async function until (isSo) {
 describe('LogFile', () => {
   it('writes what waits at once, one write at a time', () => {
     const { disk, file } = fakeFile()
-    for (const line of ['a', 'b', 'c']) assert.strictEqual(file.write(line), true)
+    for (const line of ['a', 'b', 'c']) assert.strictEqual(file.write(line), undefined)
     assert.strictEqual(disk.pending.length, 1)
     disk.turn()
     assert.strictEqual(disk.texts[0], 'a\n')
@@ -76,12 +77,23 @@ describe('LogFile', () => {
 
   it('refuses what does not fit, and takes lines again when there is room', () => {
     const { disk, file } = fakeFile({ waiting: 10 })
-    assert.deepStrictEqual(['1234', '5678', 'x'].map((line) => file.write(line)), [true, true, false])
+    assert.deepStrictEqual(['1234', '5678', 'x'].map((line) => file.write(line)), [undefined, undefined, 'dropped'])
     disk.turn()
-    assert.strictEqual(file.write('x'), true)
+    assert.strictEqual(file.write('x'), undefined)
     disk.turn()
     disk.turn()
     assert.strictEqual(disk.texts[0], '1234\n5678\nx\n')
+  })
+
+  it('has the count of the lines that it has not taken, where they are missing', () => {
+    const { disk, file } = fakeFile({ waiting: 40 })
+    const log = createLogger({ write: (line) => file.write(line) })
+    for (const event of ['first', 'second', 'third', 'fourth', 'fifth', 'sixth']) log.info(event)
+    disk.turn()
+    disk.turn()
+    log.info('seventh')
+    disk.turn()
+    assert.strictEqual(disk.texts[0], 'INFO first\nINFO second\nINFO third\nWARN log lines dropped count=3\n')
   })
 
   it('keeps lines while the disk is full, says it once, and ends a torn line', async () => {
@@ -213,7 +225,7 @@ describe('--log-file', function () {
   it('on a full disk, or in a folder that is gone, ends nothing', async () => {
     const full = await startServe(scope, { args: ['--log-file', '/dev/full'] })
     await connected(full)
-    assert.match(full.proc.stderr, /^alknet: the log file \/dev\/full cannot be written, .*: ENOSPC: no space left on device\n$/)
+    await full.proc.waitFor(/^alknet: the log file \/dev\/full cannot be written, .*: ENOSPC: no space left on device\n/m)
     const file = place()
     const server = await startServe(scope, { args: ['--log-file', file] })
     fs.rmSync(path.dirname(file), { recursive: true })

@@ -223,7 +223,7 @@ describe('metrics of a server', () => {
     await assert.rejects(session.forwardRemote(`127.0.0.1:${port}:127.0.0.1:1`))
   })
 
-  it('end with the server, and keep nothing up', async () => {
+  it('end with the server', async () => {
     const { server } = await start()
     const place = server.metricsAddress()
     const idle = net.connect(place.port, place.address).resume()
@@ -322,6 +322,13 @@ describe('metrics over HTTP', () => {
     slow.write('GET /metrics HTTP/1.1\r\n')
     await gone(slow)
   })
+
+  it('keep no process up', () => {
+    const script = `
+      const { openMetrics } = require(${JSON.stringify(require.resolve('../lib/metrics'))})
+      openMetrics({ address: '127.0.0.1', port: 0 }, false, () => []).then((metrics) => console.log(metrics.address().port > 0))`
+    assert.strictEqual(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8', timeout: 60_000 }), 'true\n')
+  }).timeout(60_000)
 
   it('turn away who is too many', async () => {
     const place = await open(false, { connections: 2 })

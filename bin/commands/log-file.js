@@ -57,14 +57,13 @@ class LogFile {
     this._fd = files.openSync(this.path, FLAGS, MODE)
   }
 
-  /** Takes a line, or says false: too many wait. */
+  /** Takes a line, or says 'dropped': too many wait. The logger knows the word. */
   write (line) {
     const bytes = Buffer.from(`${line}\n`)
-    if (this._waiting + bytes.length > this._limits.waiting) return false
+    if (this._waiting + bytes.length > this._limits.waiting) return 'dropped'
     this._waiting += bytes.length
     this._lines.push(bytes)
     this._flush()
-    return true
   }
 
   /** Opens the path again: the file that was there may have another name now. */
@@ -187,7 +186,7 @@ function openLog (given) {
   const onExit = () => file?.finish()
   process.on('SIGUSR1', onSignal)
   process.on('exit', onExit)
-  const write = file === null ? undefined : (line) => file.write(line) ? undefined : 'dropped'
+  const write = file === null ? undefined : (line) => file.write(line)
   return {
     into: ({ options, logFile }) =>
       logFile === given.logFile ? { ...options, log: { ...options.log, write } } : options,

@@ -158,6 +158,8 @@ describe('fail2ban: a ban', function () {
     }
     for (const user of USERS.slice(1, 4)) await attack(scope, server, user)
     await fail2ban.waitFor(/Ban 127\.0\.0\.1/)
+    // It says so first, and does it then.
+    while (!fs.existsSync(banned)) await new Promise((resolve) => setTimeout(resolve, 20))
     fail2ban.kill('SIGTERM')
     await fail2ban.exited
     assert.strictEqual(fs.readFileSync(banned, 'utf8').split('\n')[0], 'ban 127.0.0.1')
