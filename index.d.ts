@@ -406,15 +406,35 @@ export interface IncomingInfo {
   readonly remotePort?: number
 }
 
+/** A place that the server listens on: asked for again after a reconnect. */
+export interface RemoteForward extends Listener {
+  /** Why the server does not listen for it although the session is back, or null. It is asked again meanwhile. */
+  readonly problem: AlknetError | null
+  /** The session is back, and the server does not listen again. */
+  on (event: 'lost', listener: (err: AlknetError) => void): this
+  once (event: 'lost', listener: (err: AlknetError) => void): this
+  off (event: 'lost', listener: (err: AlknetError) => void): this
+  /** The server listens again. */
+  on (event: 'listening', listener: () => void): this
+  once (event: 'listening', listener: () => void): this
+  off (event: 'listening', listener: () => void): this
+}
+
 /**
  * The server listens, and this program takes what comes: by `'connection'`
  * events, or `for await (const { stream, info } of listener)`.
  */
-export interface RemoteListener extends Listener, AsyncIterable<{ stream: Stream, info: IncomingInfo }> {
+export interface RemoteListener extends RemoteForward, AsyncIterable<{ stream: Stream, info: IncomingInfo }> {
   readonly kind: 'listen'
   on (event: 'connection', listener: (stream: Stream, info: IncomingInfo) => void): this
+  on (event: 'lost', listener: (err: AlknetError) => void): this
+  on (event: 'listening', listener: () => void): this
   once (event: 'connection', listener: (stream: Stream, info: IncomingInfo) => void): this
+  once (event: 'lost', listener: (err: AlknetError) => void): this
+  once (event: 'listening', listener: () => void): this
   off (event: 'connection', listener: (stream: Stream, info: IncomingInfo) => void): this
+  off (event: 'lost', listener: (err: AlknetError) => void): this
+  off (event: 'listening', listener: () => void): this
 }
 
 /** One that is not to reconnect is never lost or waiting: it closes. */
@@ -463,7 +483,7 @@ export class Session extends EventEmitter {
    * `ERR_ALKNET_CHANNEL` when the server refuses, `ERR_ALKNET_UNSUPPORTED` when
    * the SSH engine cannot.
    */
-  forwardRemote (spec: string, options?: CallOptions): Promise<Listener>
+  forwardRemote (spec: string, options?: CallOptions): Promise<RemoteForward>
   /** Has the server listen for this program. host: `'localhost'` (**Default**), `'*'` or an address. */
   listen (place: { host?: string, port: number } | { path: string }, options?: CallOptions & {
     /** Connections that may wait to be taken, 1 to 65536. **Default:** `128`. */

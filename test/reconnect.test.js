@@ -3,6 +3,7 @@
 /** A session that is lost comes back: its states, its listeners, who waits for it, and what ends it for good. */
 
 const assert = require('node:assert')
+const dns = require('node:dns')
 const { once } = require('node:events')
 const net = require('node:net')
 const { PassThrough } = require('node:stream')
@@ -352,6 +353,24 @@ describe('reconnect', () => {
     await fresh.forwardRemote(`${port}:127.0.0.1:1`)
     assert.strictEqual(probed.length, 1)
     assert.deepStrictEqual([old.state, fresh.state], ['ready', 'ready'], 'one that lives goes on')
+  })
+
+  it('looks names up anew for each try', async () => {
+    const here = await restartable()
+    const { lookup } = dns
+    let count = 0
+    dns.lookup = (host, options, done) => {
+      if (host !== 'tunnel.example') return lookup(host, options, done)
+      // The first address is one where nobody is any more.
+      setImmediate(done, null, [{ address: ++count === 2 ? '127.0.0.9' : '127.0.0.1', family: 4 }])
+    }
+    scope.defer(() => { dns.lookup = lookup })
+    const session = await here.login({ server: `tunnel.example:${here.port}` })
+    const failed = refusedOnce(session, 'ECONNREFUSED')
+    here.server.sessions()[0].close()
+    await failed
+    await reached(session, 'ready')
+    assert.strictEqual(count, 3)
   })
 
   it('takes no options that make no sense', async () => {

@@ -98,6 +98,25 @@ describe('trace', () => {
     await trace.until('server', 'connect', 'error')
   })
 
+  it('a session that comes back, and one that does not', async () => {
+    const trace = hear(scope, 'alknet:connect', 'alknet:reconnect')
+    const { server, session } = await openSession({ reconnect: { minDelayMs: 1, maxDelayMs: 1, maxAttempts: 2 } })
+    const [{ id }] = trace.of('client', 'connect')
+    server.sessions()[0].close()
+    await trace.until('client', 'reconnect', 'open')
+    assert.deepStrictEqual(trace.of('client', 'reconnect').map(({ event, attempt }) => [event, attempt]), [['start', undefined], ['attempt', 1], ['open', undefined]])
+    assert.deepStrictEqual(trace.events('client', 'connect'), ['start', 'open', 'close', 'start', 'open'])
+    trace.heard.length = 0
+    await server.close()
+    await session.closed
+    const told = trace.of('client', 'reconnect')
+    assert.deepStrictEqual(told.map(({ event, attempt, code }) => [event, attempt, code]),
+      [['start', undefined, undefined], ['attempt', 1, undefined], ['attempt', 2, undefined], ['error', undefined, 'ECONNREFUSED']])
+    assert(told.at(-1).ms > 0)
+    assert(trace.heard.every((one) => one.role !== 'client' || (one.id === id && one.transport === 'tcp')))
+    assert(!JSON.stringify(trace.heard).includes('127.0.0.1'))
+  })
+
   it('keys that are refused', async () => {
     const trace = hear(scope, 'alknet:auth', 'alknet:connect')
     const { to } = await start()

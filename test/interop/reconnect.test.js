@@ -61,6 +61,21 @@ describe('alknet connect comes back', function () {
     assert.strictEqual((await proc.exited).code, 0)
   })
 
+  it('and with --retry waits for its first server, or the next one', async () => {
+    const host = key('ed25519', 'host')
+    const [nobody, port] = [await freePort(), await freePort()]
+    const proc = startAlknet(scope, ['connect', '--retry', '--identity', key('ed25519', 'user').path, '--host-key', host.fingerprint, '--socks5', '127.0.0.1:0'],
+      { env: { ALKNET_SERVER: `127.0.0.1:${nobody},127.0.0.1:${port}` } })
+    await proc.waitFor(new RegExp(`server failed server=127.0.0.1:${nobody} error=ECONNREFUSED[^]*server=127.0.0.1:${port} [^]*state=waiting`))
+    assert.doesNotMatch(proc.stdout, /SOCKS5/)
+    await startServe(scope, { engine, listen: [`127.0.0.1:${port}`] })
+    proc.kill('SIGHUP')
+    await proc.waitFor(/SOCKS5 proxy on/)
+    const fatal = await runAlknet(scope, ['connect', '--retry', '--server', `127.0.0.1:${port}`, '--identity', key('ed25519', 'another').path, '--host-key', host.fingerprint,
+      '--socks5', '127.0.0.1:0'])
+    assert.strictEqual(fatal.code, 3, fatal.stderr)
+  })
+
   it('to sshd, when the way to it was cut', async function () {
     needSshd(this)
     const server = await startSshd(scope)
