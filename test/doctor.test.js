@@ -208,6 +208,16 @@ describe('doctor', function () {
       assert.match(of(result, 'login')[0].text, /identity has to be right first/)
     })
 
+    it('a proxy that is not there, or refuses, without its password', async () => {
+      const gone = await finds(good({ proxy: 'socks5://me:sesame@127.0.0.1:1' }), 'proxy', 'fail', /^socks5 proxy 127\.0\.0\.1:1: .*refused/, /nobody listens/)
+      assert.deepStrictEqual([of(gone, 'name'), of(gone, 'connection')], [[], []], 'the way is another one')
+      assert.match(of(gone, 'login')[0].text, /proxy has to be right first/)
+      const web = await finds(good({ proxy: `http://me:sesame@${await says('HTTP/1.1 403 Forbidden\r\n\r\n')}` }), 'proxy', 'ok', /^http proxy 127\.0\.0\.1:\d+: connected in \d+ ms$/)
+      assert.match(of(web, 'login')[0].text, /403/)
+      assert.doesNotMatch(JSON.stringify([gone, web]), /sesame/)
+      await finds({ hostKey: host().path, listen: '127.0.0.1:0', proxy: 'socks5://127.0.0.1:1' }, 'proxy', 'fail', /refused/, undefined, { command: 'serve' })
+    })
+
     it('CAs of TLS that cannot be read, or that nobody asks', async () => {
       const tls = { transport: 'tls', server: '127.0.0.1:1' }
       await finds(good({ ...tls, tlsCa: path.join(home, 'none') }), 'tls', 'fail', /no such file/)

@@ -2,23 +2,32 @@
 
 /** What is looked at before a client connects: a table, in this order. */
 
-const { formatHostPort } = require('../addresses')
+const { canonicalHost, formatHostPort } = require('../addresses')
 const binding = require('../binding')
 const { clientContext } = require('../tls-files')
 const { ok, warn } = require('./findings')
 const { checkKnownHosts } = require('./hosts')
 const { checkClock, checkKeys } = require('./keys')
 const { checkPlaces } = require('./ports')
-const { Visit, checkName } = require('./reach')
+const { Visit, checkName, checkProxy } = require('./reach')
 
 /** The servers that are tried; of a stream nobody knows any. */
 const serversOf = ({ server }) => server === undefined ? [] : [server].flat()
 
+/** The proxies on the way to a server; the nearest first. */
+const proxiesTo = ({ proxy }, { host }) => proxy?.to(canonicalHost(host) ?? host) ?? []
+
 // Whoever stands between, or wraps it, makes the way to the server another one:
 // then the login goes it, and says where it ends. Behind a proxy it is the
 // proxy that looks the name up.
-const isNear = ({ proxy, stream }) => stream === undefined && [proxy ?? []].flat().length === 0
-const isDirect = (options) => options.transport === 'tcp' && isNear(options)
+const near = (options) => options.stream === undefined ? serversOf(options).filter((server) => proxiesTo(options, server).length === 0) : []
+const isDirect = (options) => options.transport === 'tcp' && near(options).length > 0
+
+/** Those proxies that it connects to itself, each once. */
+function firstProxies (options) {
+  const first = serversOf(options).flatMap((server) => proxiesTo(options, server).slice(0, 1))
+  return [...new Map(first.map((one) => [formatHostPort(one.host, one.port), one])).values()]
+}
 
 function placesOf ({ socks5, forward, metrics }) {
   const forwards = forward.map(({ here, text }) => [`forward ${text}`, here.path === undefined ? { address: here.host, port: here.port } : here])
@@ -66,14 +75,15 @@ const CLIENT = [
   },
   { name: 'listen', applies: (options) => placesOf(options).length > 0, run: ({ options }) => checkPlaces(placesOf(options)) },
   { name: 'tls', applies: ({ transport }) => transport === 'tls', run: ({ options }) => checkTls(options) },
-  { name: 'name', applies: isNear, run: ({ options, lookup }) => each(serversOf(options), (server) => checkName(server, options, lookup)) },
+  { name: 'proxy', applies: (options) => firstProxies(options).length > 0, run: ({ options }) => each(firstProxies(options), (one) => checkProxy(one, options)) },
+  { name: 'name', applies: (options) => near(options).length > 0, run: ({ options, lookup }) => each(near(options), (server) => checkName(server, options, lookup)) },
   {
     name: 'connection',
     needs: ['name'],
     applies: isDirect,
-    run: (context) => each(visitsOf(context), (visit) => visit.connection(context.statusOf('identity') !== 'fail'))
+    run: (context) => each(visitsOf(context).filter((visit) => near(context.options).includes(visit.server)), (visit) => visit.connection(context.statusOf('identity') !== 'fail'))
   },
-  { name: 'login', needs: ['identity', 'connection'], run: (context) => each(visitsOf(context), (visit) => visit.login()) }
+  { name: 'login', needs: ['identity', 'proxy', 'connection'], run: (context) => each(visitsOf(context), (visit) => visit.login()) }
 ]
 
 module.exports = { CLIENT }

@@ -88,6 +88,20 @@ async function probe (server, { connectTimeout, signal }) {
   return [connected, ok(`${name}: ${printable(banner.trim())}`)]
 }
 
+/** Whether a proxy is there; whether it lets us through shows in the login. Without its user and password. */
+async function checkProxy ({ kind, host, port }, { connectTimeout, signal }) {
+  const name = `${kind} proxy ${formatHostPort(host, port)}`
+  const began = performance.now()
+  try {
+    const stream = await dialHost(binding, { host, port, timeoutMs: connectTimeout * 1000, signal })
+    stream.owner = {}
+    stream.close()
+  } catch (err) {
+    return failure(Object.assign(err, { message: `${name}: ${err.message}` }))
+  }
+  return ok(`${name}: connected in ${Math.round(performance.now() - began)} ms`)
+}
+
 // What begins a session and nothing else: no listener, no file, one attempt.
 const ALONE = { socks5: false, forward: [], remoteForward: [], control: 'off', metrics: false, log: false, acceptNew: false, retry: false }
 
@@ -129,7 +143,7 @@ class Visit {
    */
   constructor (raw, server, options, tools) {
     this._raw = raw
-    this._server = server
+    this.server = server
     this._options = options
     this._tools = tools
     this._attempt = null
@@ -156,8 +170,8 @@ class Visit {
   /** Whether the way leads to an SSH server; where no login says so, a look at what answers. */
   async connection (mayLogIn) {
     const { err = null } = mayLogIn ? await within(PATIENCE_MS, this._tried(), () => ({ err: {} })) : { err: {} }
-    if (err === null || REACHED.has(err.stage)) return ok(`${formatHostPort(this._server.host, this._server.port)}: an SSH server answers`)
-    const findings = await probe(this._server, this._options)
+    if (err === null || REACHED.has(err.stage)) return ok(`${formatHostPort(this.server.host, this.server.port)}: an SSH server answers`)
+    const findings = await probe(this.server, this._options)
     if (findings.some((one) => one.status === 'fail')) this._abort.abort()
     return findings
   }
@@ -169,4 +183,4 @@ class Visit {
   }
 }
 
-module.exports = { Visit, checkName }
+module.exports = { Visit, checkName, checkProxy }

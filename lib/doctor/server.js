@@ -9,6 +9,7 @@ const { loadAuthorizer } = require('../authorizer')
 const { checkClock, checkKeys, checkWritable } = require('./keys')
 const { serverContexts } = require('../tls-files')
 const { checkPlaces } = require('./ports')
+const { checkProxy } = require('./reach')
 const { ok, skip, warn } = require('./findings')
 
 // Each connection through the server needs a descriptor, and its session one.
@@ -83,6 +84,7 @@ const SERVER = [
   { name: 'policy', run: ({ options }) => checkPolicy(options) },
   { name: 'tls', applies: ({ places }) => places.some(isTls), run: ({ options, passphrase }) => checkTls(options, passphrase) },
   { name: 'listen', applies: (options) => placesOf(options).length > 0, run: ({ options }) => checkPlaces(placesOf(options)) },
+  { name: 'proxy', applies: ({ proxy }) => proxy !== undefined, run: ({ options }) => checkProxy(options.proxy.chain[0], options) },
   { name: 'files', run: checkFiles }
 ]
 
