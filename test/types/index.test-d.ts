@@ -111,6 +111,17 @@ async function keys (): Promise<void> {
   void [first, engines, made.privateKey.length, from, names]
 }
 
+async function operations (session: alknet.Session): Promise<void> {
+  const manager = alknet.createNotifier({ onProblem: (err) => { err.message.trim() } })
+  if (manager.isActive) manager.ready(session.server ?? 'a stream')
+  const server = await alknet.serve({ hostKey: 'k', listen: alknet.inheritedListeners() })
+  const { ok, findings } = await alknet.diagnose({ hostKey: 'k' }, { command: 'serve', onFinding: ({ advice }) => { advice.trim() } })
+  const failed: alknet.Finding[] = ok ? [] : findings.filter((one) => one.status === 'fail')
+  await alknet.diagnose({ server: 'x', identity: 'k' })
+  manager.close()
+  void [server, failed]
+}
+
 async function events (server: alknet.Server, stream: Duplex): Promise<void> {
   interface Orders { 'orders.new': { total: number } }
   void alknet.createEventTarget({ session: await alknet.openSession({ server: 'x', identity: 'k' }), destination: 'alknet-events:0' })
@@ -175,4 +186,4 @@ async function control (): Promise<void> {
   void alknet.askControl('x', { op: 'stop' })
 }
 
-export { client, control, server, keys, errors, wrong }
+export { client, control, server, keys, operations, errors, wrong }
