@@ -57,7 +57,7 @@ describe('alknet (command)', () => {
 
   it('knows every flag of the specification, and ignores none', async () => {
     const planned = {
-      connect: [['--peer', 'x'], ['--iroh-relay', 'x'], ['--retry'], ['--transport', 'iroh']],
+      connect: [['--peer', 'x'], ['--iroh-relay', 'x'], ['--transport', 'iroh']],
       serve: [['--acme-domain', 'x'], ['--acme-directory', 'x'],
         ['--acme-contact', 'x'], ['--acme-cache', 'x'], ['--acme-challenge', 'x'], ['--stealth'], ['--stealth-upstream', 'x'],
         ['--transport', 'iroh']]
