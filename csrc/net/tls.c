@@ -205,8 +205,8 @@ static void read_on(tls_t *t)
          alk_stream_is(s, ALK_S_READING)) {
     size_t len = 0, got;
     t->is_reading = true;
+    ERR_clear_error(); /* a call that goes well leaves nothing there */
     while (why == SSL_ERROR_NONE && len < ALK_READ_BUF) {
-      ERR_clear_error();
       int rc = SSL_read_ex(t->ssl, plain + len, ALK_READ_BUF - len, &got);
       if (rc == 1)
         len += got;
