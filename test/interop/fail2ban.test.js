@@ -37,6 +37,9 @@ const USERS = [
 // eslint-disable-next-line no-control-regex
 const NO_NAME = /[\x00-\x1f\x7f]/
 
+// Fewer than what one source may have at once.
+const AT_ONCE = 6
+
 // alknet's own penalties would keep the rest of them out of the log.
 const ALL_COUNT = ['--penalties', 'off']
 
@@ -69,24 +72,22 @@ describe('fail2ban: the filter', function () {
       await server.proc.waitFor(/listening on \[::1\]/)
       const places = [...server.proc.output.matchAll(/listening on \[?([^\s\]]+)\]?:(\d+)/g)].map(([, host, port]) => ({ ...server, host, port: Number(port) }))
       assert.deepStrictEqual(places.map(({ host }) => host), ['127.0.0.1', '::1'])
-      const expected = []
       for (const place of places) {
-        // One after the other: what is compared is an order.
-        for (const user of USERS) {
-          await attack(scope, place, user)
-          expected.push(place.host)
+        for (let at = 0; at < USERS.length; at += AT_ONCE) {
+          await Promise.all(USERS.slice(at, at + AT_ONCE).map((user) => attack(scope, place, user)))
         }
         await connectSsh2(scope, { ...place, user: `friend remote_addr=${VICTIM}` })
       }
       server.proc.kill('SIGTERM')
       await server.proc.exited
       const found = await matches(log)
-      assert.deepStrictEqual(found.map(([ip]) => ip), expected)
+      assert.deepStrictEqual(found.map(([ip]) => ip).sort(), places.flatMap(({ host }) => USERS.map(() => host)).sort())
       const records = fs.readFileSync(log, 'utf8').trimEnd().split('\n').map(parseLine)
       const attempts = records.filter((one) => one.event === 'auth attempt')
       const told = attempts.filter((one) => one.result === 'reject').map((one) => one.user)
       // Of what cannot be a name an engine may tell nothing at all.
-      assert.deepStrictEqual(told, [...USERS, ...USERS].map((user, i) => told[i] === '' && NO_NAME.test(user) ? '' : user))
+      const expected = [...USERS, ...USERS].map((user) => NO_NAME.test(user) && !told.includes(user) ? '' : user)
+      assert.deepStrictEqual(told.sort(), expected.sort(), 'every name is read again as it was sent')
       assert.strictEqual(attempts.filter((one) => one.result === 'accept').length, 2)
     })
   }
