@@ -45,7 +45,7 @@ function clientStatus (session) {
   const link = session._link
   const server = link?.server ?? session._options.server?.[0]
   const hostKey = link?.hostKey ?? null
-  const { attempts, retryAt } = session._keeper
+  const { attempts, problem, retryAt } = session._keeper
   return {
     role: 'client',
     pid: process.pid,
@@ -58,7 +58,7 @@ function clientStatus (session) {
     reconnects: session.stats().reconnects,
     attempts,
     retryAt,
-    problem: link === null || link.isReady || link.error === null ? null : link.error.code,
+    problem: problem === null ? null : problem.code,
     ...session.info,
     connections: session._channels.relays.count,
     listeners: session.openListeners.map(listenerOf),

@@ -50,6 +50,8 @@ class Keeper {
     this._span = null // of the trace, from a loss on
     /** How many tries have failed since the last link. */
     this.attempts = 0
+    /** Why there is no link, or null. */
+    this.problem = null
     /** When the next try begins; null: it does not wait for one. */
     this.retryAt = null
   }
@@ -121,6 +123,7 @@ class Keeper {
 
   async _run (why) {
     this._isTrying = true
+    this.problem = why
     this._span = this._session._trace.reconnect()
     try {
       if (!this._isHurried) await this._wait(why)
@@ -139,6 +142,7 @@ class Keeper {
       this._isHurried = false
       const err = await this._try(isFirst, signal)
       if (err === null) return this._linked()
+      this.problem = err
       if (this._isStopped || signal?.aborted) throw err
       if (this._isHurried) continue
       this.attempts++
@@ -201,6 +205,7 @@ class Keeper {
     this._servers = [server, ...all.filter((one) => one !== server)]
     this._backoff.reset()
     this.attempts = 0
+    this.problem = null
   }
 
   /** err: why there is no link. */

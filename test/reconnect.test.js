@@ -167,6 +167,29 @@ describe('reconnect', () => {
     await assert.rejects(session.reconnect(), { code: 'ERR_ALKNET_CLOSED' })
   })
 
+  it('keeps nothing of clients that leave while they wait', async () => {
+    const here = await restartable()
+    const echo = await echoServer(scope)
+    const session = await here.login({ socks5: '127.0.0.1:0', forward: `0:127.0.0.1:${echo.port}` })
+    const [proxy, forward] = session.openListeners
+    const before = binding.live()
+    await here.stop()
+    await reached(session, 'waiting')
+    const sockets = []
+    for (let i = 0; i < 5; i++) {
+      const asking = await dial(scope, proxy.address().port)
+      asking.write(Buffer.from([5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, echo.port >> 8, echo.port & 255]))
+      sockets.push(asking, await dial(scope, forward.address().port))
+    }
+    while (session._channels._waiting.size < sockets.length) await turn()
+    for (const socket of sockets) socket.destroy()
+    await here.start()
+    await reached(session, 'ready')
+    while (session._channels.clients.size > 0 || session.stats().channels > 0) await turn()
+    assert.strictEqual(session._channels._waiting.size, 0)
+    while (binding.live() > before) await turn()
+  })
+
   it('has the server listen again, at the same port', async () => {
     const here = await restartable({ sshEngine: 'native' })
     const echo = await echoServer(scope)

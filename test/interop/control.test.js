@@ -248,6 +248,7 @@ describe('control: the socket', function () {
     await lost.proc.waitFor(/session state=waiting/)
     const { state, problem, since } = JSON.parse(await done('status', '--json'))
     assert.match(`${state} ${problem} ${since}`, /^(waiting|connecting) \S+ null$/)
+    assert.match(await done('status'), /^client of \S+ as alknet: (waiting|connecting)\n {2}problem +E\S+, \d+ tries failed/)
     lost.proc.kill('SIGTERM')
     assert.strictEqual((await lost.proc.exited).code, 0)
     assert.deepStrictEqual(sockets(), [])
