@@ -203,10 +203,12 @@ describe('metrics of a server', () => {
       console.log('      skipped: promtool is not installed (Debian: prometheus, 100 MB)')
       this.skip()
     }
-    const { server } = await start()
-    const { body } = await get(server.metricsAddress())
-    const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: body, encoding: 'utf8' })
-    assert.deepStrictEqual([status, stdout + stderr], [0, ''])
+    const { server, login } = await start()
+    for (const one of [server, await login({ metrics: '127.0.0.1:0' })]) {
+      const { body } = await get(one.metricsAddress())
+      const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: body, encoding: 'utf8' })
+      assert.deepStrictEqual([status, stdout + stderr], [0, ''])
+    }
   })
 
   it('are not to be reached through the tunnel, but by a rule', async () => {
