@@ -10,7 +10,7 @@ const { printer } = require('../commands/shared')
 const { paint } = require('./colours')
 const { StatusLine, isCapable } = require('./status-line')
 
-const SPIN_MS = 125 // while something is under way
+const SPIN_MS = 250 // while something is under way
 const TICK_MS = 1000
 const RTT_MS = 10_000
 
