@@ -96,6 +96,7 @@ class Admission {
     try {
       const connection = new Connection(this._server, stream, peer, ticket)
       ticket.giveWay = () => connection.close('max_unauthenticated')
+      ticket.isSilent = () => connection.isSilent
       this.connections.add(connection)
       this._counters.count('accepted')
     } catch (err) {

@@ -25,6 +25,9 @@ const { Relays } = require('./relays')
 const { Trace, channelOver } = require('./trace')
 
 const CLOSE_MS = 2000
+
+// What a client says before is its name, which is shorter; what it says then is longer.
+const KEXINIT_BYTES = 128
 const NO = { yes: false, port: 0 }
 
 // RFC 4254 §5.1, as the counters call it.
@@ -170,6 +173,11 @@ class Connection {
 
   get channels () {
     return this._channels
+  }
+
+  /** Whether it has not yet begun to exchange keys. */
+  get isSilent () {
+    return this._session.received() < KEXINIT_BYTES
   }
 
   /** What has gone over the wire. */

@@ -11,6 +11,12 @@ const { sourceOf } = require('./addresses')
 // Who has not logged in by then is not about to: a login takes a few round trips.
 const STALE_MS = 1000
 
+// Nor is who has not even begun to exchange keys by then.
+const SILENT_MS = 400
+
+// So many are looked at for one who may go: the oldest.
+const LOOK_AT = 128
+
 class Limits {
   /**
    * Each limit: 0 for none. random: () => number in [0, 1). now: () => ms.
@@ -36,7 +42,8 @@ class Limits {
    * A connection from ip, '' where it has none, asks to come in. Gives a ticket to give back with
    * leave(), or a string: the limit that turns it away. ticket.victim: that of
    * one who has to go for it, and has left by then; or null. ticket.giveWay:
-   * the owner's, what that one has to be told.
+   * the owner's, what that one has to be told; ticket.isSilent: whether it has
+   * said nothing to speak of.
    */
   enter (ip) {
     const name = sourceOf(ip)
@@ -50,7 +57,7 @@ class Limits {
     source.connections++
     source.unauthenticated++
     if (victim !== null) this.leave(victim)
-    const ticket = { source, authenticated: false, left: false, since: this._now(), victim, giveWay: null }
+    const ticket = { source, authenticated: false, left: false, since: this._now(), victim, giveWay: null, isSilent: null }
     this._waiting.add(ticket)
     return ticket
   }
@@ -63,8 +70,13 @@ class Limits {
   // Whoever holds places without logging in does not keep the others out:
   // a newcomer takes the place of the one who has waited longest.
   _stalest () {
-    const [oldest] = this._waiting
-    return oldest !== undefined && this._now() - oldest.since >= STALE_MS ? oldest : undefined
+    const now = this._now()
+    let looked = 0
+    for (const ticket of this._waiting) {
+      const age = now - ticket.since
+      if (age >= STALE_MS || (age >= SILENT_MS && ticket.isSilent?.())) return ticket
+      if (age < SILENT_MS || ++looked === LOOK_AT) return undefined
+    }
   }
 
   // From half of the limit on, the nearer the limit the likelier: an attacker

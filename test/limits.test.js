@@ -122,6 +122,21 @@ describe('limits', () => {
     assert.strictEqual(limits.enter('e'), 'max_unauthenticated', 'c is not stale')
   })
 
+  it('lets one go sooner who is silent, though others have waited longer', () => {
+    let now = 0
+    const limits = new Limits({ ...NONE, maxUnauthenticated: 3 }, () => 0.99, () => now)
+    const [talks, silent, unknown] = ['a', 'b', 'c'].map((ip) => limits.enter(ip))
+    talks.isSilent = () => false
+    silent.isSilent = () => true
+    now = 399
+    assert.strictEqual(limits.enter('d'), 'max_unauthenticated')
+    now = 400
+    assert.strictEqual(limits.enter('d').victim, silent)
+    assert.strictEqual(limits.enter('e'), 'max_unauthenticated')
+    now = 1000
+    assert.deepStrictEqual([limits.enter('e').victim, limits.enter('f').victim], [talks, unknown])
+  })
+
   it('drops early, likelier the nearer the limit', () => {
     const limits = new Limits({ ...NONE, maxUnauthenticated: 100 }, () => 0.5)
     const tickets = []
