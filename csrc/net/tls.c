@@ -17,7 +17,9 @@
  * close() of the owner closes inner at once.
  *
  * A peer can make OpenSSL answer (new keys, a renegotiation refused). While
- * inner is full these answers are counted, and too many end it. */
+ * inner is full these answers are counted, and too many end it. So do too many
+ * handshake messages in a row behind the handshake: OpenSSL takes any number,
+ * and new keys cost much more to make than to ask for. */
 #include "net/tls.h"
 
 #include <netinet/in.h>
@@ -36,6 +38,7 @@ enum {
   FAREWELL_MS = 1000,
   FLUSH_AT = 64 * 1024, /* sealed bytes that do not wait for the turn's end */
   ANSWERS_MAX = 64 * 1024, /* that nobody reads */
+  TALK_MAX = 64,           /* handshake messages in a row, once it is open */
   OUT_KEEP = 32 * 1024,    /* memory that an idle stream may keep */
   OUT_IDLE = 8,            /* small flushes in a row until it is idle */
   MAX_PLAIN = SSL3_RT_MAX_PLAIN_LENGTH,
@@ -53,6 +56,7 @@ typedef struct {
   alk_buf_t early;       /* written before it was open */
   uint32_t records;      /* sealed with the same key, or a few less */
   size_t answers;        /* bytes sealed while reading and inner was full */
+  uint32_t talk;         /* handshake messages since the last plain bytes */
   uint8_t small_flushes; /* in a row */
   bool is_full;          /* inner's write said false */
   bool is_reading;       /* inside read_on() */
@@ -177,6 +181,21 @@ static void cut_off(tls_t *t)
   fail(t, &err);
 }
 
+/* From inside OpenSSL, which would go through all that is there before it
+ * comes back: too much, and it is told that no more has come. */
+static void on_message(int is_ours, int version, int type, const void *p,
+                       size_t len, SSL *ssl, void *data)
+{
+  (void) version;
+  (void) p;
+  (void) len;
+  (void) ssl;
+  tls_t *t = data;
+  if (is_ours != 0 || type != SSL3_RT_HANDSHAKE) return;
+  if (!alk_stream_is(&t->stream, ALK_S_OPEN)) return;
+  if (++t->talk > TALK_MAX) t->wire.in_len = 0;
+}
+
 /* What OpenSSL said when there was nothing more to read. */
 static void settle(tls_t *t, int why)
 {
@@ -186,6 +205,10 @@ static void settle(tls_t *t, int why)
     alk_emit_end(&t->stream);
   } else if (why != SSL_ERROR_WANT_READ) {
     fail_ssl(t, "TLS");
+  } else if (t->talk > TALK_MAX) {
+    alk_fail(&err, ALK_E_LIMIT, 0,
+             "the peer sends handshake messages and nothing else");
+    fail(t, &err);
   } else if (t->answers > ANSWERS_MAX) {
     alk_fail(&err, ALK_E_LIMIT, 0, "the peer asks much and reads nothing");
     fail(t, &err);
@@ -208,10 +231,12 @@ static void read_on(tls_t *t)
     ERR_clear_error(); /* a call that goes well leaves nothing there */
     while (why == SSL_ERROR_NONE && len < ALK_READ_BUF) {
       int rc = SSL_read_ex(t->ssl, plain + len, ALK_READ_BUF - len, &got);
-      if (rc == 1)
-        len += got;
-      else
+      if (rc != 1) {
         why = SSL_get_error(t->ssl, rc);
+        continue;
+      }
+      len += got;
+      t->talk = 0;
     }
     if (alk_buf_size(&t->wire.out) > 0) flush(t);
     t->is_reading = false;
@@ -469,7 +494,9 @@ static bool set_up(tls_t *t)
   BIO *bio = t->ssl == NULL ? NULL : tls_bio(&t->wire);
   if (bio == NULL) return false;
   SSL_set_bio(t->ssl, bio, bio);
-  return SSL_set_app_data(t->ssl, &t->peer) == 1;
+  SSL_set_msg_callback(t->ssl, on_message);
+  return SSL_set_msg_callback_arg(t->ssl, t) == 1 &&
+         SSL_set_app_data(t->ssl, &t->peer) == 1;
 }
 
 static alk_stream_t *layer(alk_stream_t *inner, alk_tls_ctx_t *ctx, bool server,

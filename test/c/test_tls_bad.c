@@ -580,12 +580,33 @@ static void test_answers_are_bounded(void **state)
   int asked = 0;
   while (p.s.r.closes == 0 && asked < 100 * 1000) {
     assert_int_equal(SSL_key_update(raw.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
-    assert_int_equal(SSL_do_handshake(raw.ssl), 1);
+    assert_int_equal(SSL_write(raw.ssl, "x", 1), 1);
     raw_carry(&p, &raw);
     asked++;
   }
   assert_failed(&p.s.r, ALK_E_LIMIT, "asks much and reads nothing");
   assert_true(alk_buf_size(&p.s.f->out) < 256 * 1024);
+  raw_finish(&p, &raw);
+}
+
+/* New keys again and again, and nothing that was sealed with them: however many
+ * come at once, few are made. */
+static void test_talk_is_bounded(void **state)
+{
+  pair_t p;
+  raw_t raw;
+  pair_init(&p, *state);
+  raw_open(&p, &raw, TLS1_3_VERSION);
+  hear(&p.s);
+  size_t before = p.s.f->sent;
+  for (int i = 0; i < 5000; i++) {
+    assert_int_equal(SSL_key_update(raw.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    assert_int_equal(SSL_do_handshake(raw.ssl), 1);
+  }
+  for (int i = 0; i < 10 && p.s.r.closes == 0; i++)
+    raw_carry(&p, &raw);
+  assert_failed(&p.s.r, ALK_E_LIMIT, "handshake messages and nothing else");
+  assert_true(p.s.f->sent - before < 8 * 1024);
   raw_finish(&p, &raw);
 }
 
@@ -674,6 +695,7 @@ int main(void)
     TEST(test_farewell),
     TEST(test_farewell_and_the_loop),
     TEST(test_answers_are_bounded),
+    TEST(test_talk_is_bounded),
     TEST(test_key_updates),
     TEST(test_no_renegotiation),
     TEST(test_peer_closes_after_its_end),
