@@ -186,9 +186,10 @@ class Keeper {
     const link = this._session._newLink(new Link(this._session, server))
     try {
       await link.open(signal)
-      this._good(server)
+      // At first there is no session before the server listens, and a no counts as a try.
       if (isFirst) await this._session._listenThere(link)
-      else await this._session._remote.again(link)
+      this._good(server)
+      if (!isFirst) await this._session._remote.again(link)
       // It may be lost again by now.
       return link.isReady ? null : link.error ?? canceled('connect')
     } catch (err) {
@@ -199,7 +200,7 @@ class Keeper {
     }
   }
 
-  /** Somebody could log in: this server is the first to be tried from now on. */
+  /** There is a session: this server is the first to be tried from now on. */
   _good (server) {
     const all = this._session._options.server ?? [null]
     this._servers = [server, ...all.filter((one) => one !== server)]

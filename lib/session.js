@@ -62,6 +62,7 @@ class Session extends EventEmitter {
     this._channels = new Channels(this)
     this._locals = new LocalListeners(this)
     this._remote = new RemoteForwards(this)
+    this._asked = [] // remote forwards that the options ask for, and that a try had
     this._control = null
     this._metrics = null
     this._state = 'connecting'
@@ -308,7 +309,9 @@ class Session extends EventEmitter {
   /** Has the server listen as the options ask for: all of it, or it rejects. */
   _listenThere (link) {
     const { remoteForward, signal } = this._options
-    return Promise.all(remoteForward.map((spec) => this._remote.ask(link, spec, signal)))
+    // What an earlier try had is gone with its link, and is asked for here again.
+    for (const forward of this._asked.splice(0)) forward.close()
+    return Promise.all(remoteForward.map(async (spec) => this._asked.push(await this._remote.ask(link, spec, signal))))
   }
 
   _listenerChanged (listener, err) {

@@ -330,6 +330,23 @@ describe('reconnect', () => {
     await assert.rejects(aborted, { code: 'ERR_ALKNET_CANCELED' })
   })
 
+  it('has no more remote forwards after many first tries than it asks for', async () => {
+    const here = await restartable({ sshEngine: 'native' })
+    const taken = await listen(scope, () => {})
+    const options = { sshEngine: 'native', retry: true, remoteForward: ['127.0.0.1:0:127.0.0.1:1', `127.0.0.1:${taken.port}:127.0.0.1:1`] }
+    // A login alone is no session: these are tries that have failed.
+    await assert.rejects(here.login({ ...options, reconnect: { ...FAST, maxAttempts: 3 } }), { code: 'ERR_ALKNET_CHANNEL', stage: 'listen' })
+    let opening
+    const coming = await new Promise((resolve) => { opening = here.login({ ...options, onSession: resolve }) })
+    for (let i = 0; i < 5; i++) await refusedOnce(coming, 'ERR_ALKNET_CHANNEL')
+    await new Promise((resolve) => taken.close(resolve))
+    const session = await opening
+    assert.deepStrictEqual(session.openListeners.map((one) => [one.spec, one.isListening]), options.remoteForward.map((spec) => [spec, true]))
+    assert.strictEqual(here.server.stats().remoteForwards, 2)
+    await session.reconnect()
+    assert.deepStrictEqual(session.openListeners.map((one) => one.isListening), [true, true])
+  })
+
   it('goes on to the next server, and begins with the one that was good', async () => {
     const [one, two] = [await restartable(), await restartable()]
     const session = await one.login({ server: [one, two].map(({ port }) => `127.0.0.1:${port}`) })
