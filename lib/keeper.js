@@ -140,8 +140,10 @@ class Keeper {
       if (this._isStopped) throw closedError()
       if (signal?.aborted) throw canceled('connect', signal.reason)
       this._isHurried = false
-      const err = await this._try(isFirst, signal)
-      if (err === null) return this._linked()
+      const failure = await this._try(isFirst, signal)
+      // Who was told that it is there may have given it up by now.
+      if (failure === null && this._session._isReady) return this._linked()
+      const err = failure ?? this._session._link.error ?? canceled('connect')
       this.problem = err
       if (this._isStopped || signal?.aborted) throw err
       if (this._isHurried) continue

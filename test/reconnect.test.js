@@ -347,6 +347,25 @@ describe('reconnect', () => {
     assert.deepStrictEqual(session.openListeners.map((one) => one.isListening), [true, true])
   })
 
+  it('comes back when it is given up in the turn in which it came', async () => {
+    const here = await restartable()
+    const session = await here.login()
+    for (let ticks = 0; ticks < 24; ticks++) {
+      const given = new Promise((resolve) => {
+        const listener = async (to) => {
+          if (to !== 'ready') return
+          session.off('state', listener)
+          for (let i = 0; i < ticks; i++) await null
+          resolve(session.reconnect())
+        }
+        session.on('state', listener)
+      })
+      session.reconnect().catch(() => {})
+      await given
+      assert.strictEqual(session.state, 'ready', `${ticks} ticks later`)
+    }
+  })
+
   it('goes on to the next server, and begins with the one that was good', async () => {
     const [one, two] = [await restartable(), await restartable()]
     const session = await one.login({ server: [one, two].map(({ port }) => `127.0.0.1:${port}`) })
