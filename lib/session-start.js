@@ -44,6 +44,8 @@ async function beginSession (options, duplex) {
   } catch (err) {
     session._shut(err)
     await session.closed
+    // What was bound only after somebody had closed the session.
+    await Promise.all([session._control?.close(), session._metrics?.close()])
     throw err
   }
 }

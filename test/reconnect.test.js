@@ -366,6 +366,19 @@ describe('reconnect', () => {
     }
   })
 
+  it('leaves nothing bound when it is closed before it has begun', async () => {
+    const here = await restartable()
+    const before = binding.live()
+    let session
+    const closing = (one) => {
+      session = one
+      one.close()
+    }
+    await assert.rejects(here.login({ control: `${scope.dir()}/control.sock`, metrics: '127.0.0.1:0', onSession: closing }), { code: 'ERR_ALKNET_CLOSED' })
+    await assert.rejects(dial(scope, session.metricsAddress().port), { code: 'ECONNREFUSED' })
+    while (binding.live() > before) await turn()
+  })
+
   it('goes on to the next server, and begins with the one that was good', async () => {
     const [one, two] = [await restartable(), await restartable()]
     const session = await one.login({ server: [one, two].map(({ port }) => `127.0.0.1:${port}`) })
