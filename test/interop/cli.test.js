@@ -498,7 +498,7 @@ describe('cli: signals', function () {
       client.proc.kill(signal)
       await refusesConnections(client.socks)
       client.proc.kill(signal)
-      await client.proc.exited
+      assert.strictEqual((await client.proc.exited).code, 1, 'not drained, which would be 0')
       await closed(stream)
     })
   }
