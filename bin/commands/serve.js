@@ -51,13 +51,22 @@ async function check (given) {
   for (const one of authorities) process.stdout.write(`${comment(one)}\n`)
 }
 
+/** Asks for each key once: at a reload nobody may be there to answer. */
+function askOnce () {
+  const answers = new Map()
+  return async (name) => {
+    if (!answers.has(name)) answers.set(name, await passphrase(name))
+    return answers.get(name)
+  }
+}
+
 /** What the next SIGHUP takes over; its errors name file, line and column. */
-async function changes (collect, log) {
+async function changes (collect, log, ask) {
   const { checkServe } = require('../..')
   const given = await collect()
   const { explain } = given
   const options = log.into(given)
-  await checkServe(options, { hostKeys: false }).catch((err) => { throw explain(err) })
+  await checkServe({ ...options, passphrase: ask }, { hostKeys: false }).catch((err) => { throw explain(err) })
   return options
 }
 
@@ -70,6 +79,7 @@ async function run (fromFlags, command) {
   const log = openLog(given)
   const manager = notifier()
   const controller = new AbortController()
+  const ask = askOnce()
   let server = null
   const release = onStop(() => {
     manager.stopping()
@@ -79,12 +89,12 @@ async function run (fromFlags, command) {
   const reload = async () => {
     if (server === null) return
     manager.reloading()
-    await server.reloadAll(() => changes(collect, log)).catch(() => {}) // it has been logged
+    await server.reloadAll(() => changes(collect, log, ask)).catch(() => {}) // it has been logged
     manager.ready()
   }
   process.on('SIGHUP', reload)
   try {
-    server = await serve({ ...log.into(given), passphrase, signal: controller.signal })
+    server = await serve({ ...log.into(given), passphrase: ask, signal: controller.signal })
     const places = [server.address()].flat().map(placeOf)
     for (const place of places) printer(given.isQuiet)(`listening on ${place}`)
     const metrics = server.metricsAddress()

@@ -13,7 +13,7 @@ const { needSshd, startSsh, startSshd } = require('../helpers/openssh')
 const { need, run, start } = require('../helpers/proc')
 const { suiteScope, testScope } = require('../helpers/scope')
 const { socksOpen } = require('../helpers/socks')
-const { makeCa } = require('../helpers/tls-certs')
+const { makeCa, openssl } = require('../helpers/tls-certs')
 
 const SMALL = { bytes: 4 * MiB, many: 20 }
 const VERSIONS = ['TLSv1.2', 'TLSv1.3']
@@ -209,6 +209,16 @@ describe('tls with other programs', function () {
     await works(await connectTls(scope, server, ['--tls-server-name', 'renewed.example']))
     const { code } = await runConnect(scope, server, { args: ['--transport', 'tls', '--tls-ca', ca.cert] })
     assert.strictEqual(code, 5)
+  })
+
+  it('SIGHUP reads a key with a passphrase again, too', async () => {
+    const locked = path.join(scope.dir(), 'key.pem')
+    openssl('pkcs8', '-topk8', '-in', id.key, '-out', locked, '-passout', 'pass:sesame')
+    const server = await startServe(scope, { listen: ['tls://127.0.0.1:0'], args: ['--tls-cert', id.cert, '--tls-key', locked], env: { ALKNET_PASSPHRASE: 'sesame' } })
+    server.proc.kill('SIGHUP')
+    const [line] = await server.proc.waitFor(/\w+ (?:not )?reloaded.*/)
+    assert.strictEqual(line, 'INFO reloaded')
+    await works(await connectTls(scope, server))
   })
 
   it('several listeners, from flags and from a file', async () => {
