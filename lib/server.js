@@ -199,9 +199,9 @@ class Server extends EventEmitter {
   }
 
   async _reload (changes) {
-    const raw = typeof changes === 'function'
+    const raw = withoutSignal(typeof changes === 'function'
       ? { ...onlyInCode(this._raw), ...await changes() }
-      : { ...this._raw, ...changes }
+      : { ...this._raw, ...changes })
     const options = serverOptions(raw)
     const contexts = await serverContexts(options.places, options)
     this._takeOver(raw, options, await loadAuthorizer(options), contexts)
@@ -382,6 +382,11 @@ function isSame (name, options, old) {
   return isDeepStrictEqual(placeKeys(options.places), placeKeys(old.places))
 }
 
+/** A signal is for the start alone: one that comes later, or a limit of that time, is nothing to a reload. */
+function withoutSignal (options) {
+  return { ...options, signal: undefined }
+}
+
 /** raw: options as the user gave them. */
 async function startServer (raw) {
   const options = serverOptions(raw)
@@ -389,9 +394,9 @@ async function startServer (raw) {
   if (signal?.aborted) throw canceled('listen', signal.reason)
   const { keys, problems } = await loadHostKeys(options)
   const contexts = await serverContexts(options.places, options)
-  const server = new Server(options, keys)
+  const server = new Server(withoutSignal(options), keys)
   for (const { source, message } of problems) server._log.warn('host certificate of no use', { source, problem: message })
-  server._raw = raw
+  server._raw = withoutSignal(raw)
   try {
     await server._loadAuth()
     await server._openMetrics()

@@ -269,6 +269,25 @@ describe('tls', () => {
     await echo(session)
   })
 
+  it('reads them again, too, when the signal of its start has come since', async () => {
+    const controller = new AbortController()
+    const { server, login, port } = await secure({ signal: controller.signal })
+    const first = await shown(port)
+    controller.abort()
+    await server.reloadTls()
+    assert.strictEqual(await shown(port), first)
+    const [second, third] = [ca.issue(), ca.issue()]
+    await server.reloadAll({ tlsCert: second.cert, tlsKey: second.key, signal: AbortSignal.abort() })
+    const shownThen = await shown(port)
+    assert.notStrictEqual(shownThen, first)
+    const { host, user } = await threeKeys()
+    await server.reloadAll(() => ({
+      hostKey: host.privateKey, authorizedKeys: Buffer.from(user.publicKey), penalties: false, listen: 'tls://127.0.0.1:0', tlsCert: third.cert, tlsKey: third.key
+    }))
+    assert(![first, shownThen].includes(await shown(port)))
+    await echo(await login())
+  })
+
   it('listens in several places, each with its certificate, for one server', async () => {
     const { log, lines } = logOf()
     const other = ca.issue({ names: 'DNS:other.example' })
