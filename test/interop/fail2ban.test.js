@@ -145,6 +145,24 @@ describe('fail2ban: a ban', function () {
     return { dir, banned: path.join(dir, 'banned') }
   }
 
+  it('is one on every port, wherever alknet listens', async function () {
+    need(this, 'fail2ban-client')
+    const whole = '/etc/fail2ban/jail.conf' // its defaults are what the jail builds on
+    if (!fs.existsSync(whole)) {
+      console.log(`      skipped: there is no ${whole}`)
+      return this.skip()
+    }
+    const dir = scope.dir()
+    fs.cpSync(path.dirname(whole), dir, { recursive: true })
+    fs.rmSync(path.join(dir, 'jail.d'), { recursive: true, force: true })
+    fs.cpSync(path.join(contrib, 'fail2ban'), dir, { recursive: true })
+    fs.writeFileSync(path.join(dir, 'jail.local'), `[alknet]\nlogpath = ${scope.file('log', '')}\n`)
+    const { code, stdout, output } = await run(scope, 'fail2ban-client', ['-c', dir, '-d'])
+    assert.strictEqual(code, 0, output)
+    const [action] = stdout.split('\n').filter((line) => line.startsWith("['multi-set', 'alknet', 'action', "))
+    assert.match(action, /\['port', '0:65535'\]/)
+  })
+
   it('falls on who has tried too often, and on nobody else', async function () {
     needAlknet(this)
     need(this, 'fail2ban-server', 'fail2ban-client')
