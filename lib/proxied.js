@@ -21,8 +21,10 @@ const GATEWAY_TIMEOUT = 504
 
 /** What a client is told: { reason, text }; null: nothing about the target. */
 function refusalOf (err, proxies) {
-  if (err.code === 'ERR_ALKNET_TIMEOUT') return { reason: CONNECT_FAILED, text: systemText(err) }
-  if (err.hop !== proxies.length || err.reason === undefined) return null
+  if (err.hop !== proxies.length) return null
+  // A proxy that was never reached has not waited for the target.
+  if (err.code === 'ERR_ALKNET_TIMEOUT' && err.cause?.stage !== 'connect') return { reason: CONNECT_FAILED, text: systemText(err) }
+  if (err.reason === undefined) return null
   if (err.reason === NOT_ALLOWED || err.reason === FORBIDDEN) {
     return { reason: PROHIBITED, text: 'the proxy of the server does not allow it' }
   }

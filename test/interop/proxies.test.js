@@ -3,6 +3,7 @@
 /** Through real proxies, and through ones that misbehave: to a server, and from it to its targets. */
 
 const assert = require('node:assert')
+const dns = require('node:dns')
 const { once } = require('node:events')
 const net = require('node:net')
 const { startServer } = require('../helpers/api')
@@ -297,6 +298,20 @@ describe('proxies: a server', function () {
     // A reload takes another proxy over, for what is opened from now on.
     await server.reloadAll({ proxy: undefined })
     await expectEcho(await session.open({ host: '127.0.0.1', port: echo.port }))
+  })
+
+  it('tells it, too, of a proxy that does not answer, or is not to be found', async () => {
+    const cannot = refused(2, /the server cannot use its proxy$/)
+    const silent = await listen(scope, (socket) => socket.resume())
+    const chain = await start({ proxy: [`socks5://127.0.0.1:${silent.port}`, 'socks5://127.0.0.1:1'], connectTimeout: 1 })
+    await assert.rejects(chain.session.open({ host: 'a.test', port: 80 }), cannot)
+    assert(chain.lines.includes('WARN proxy failed error=ERR_ALKNET_TIMEOUT hop=1'), chain.lines.join('\n'))
+    const { lookup } = dns
+    scope.defer(() => { dns.lookup = lookup })
+    dns.lookup = () => {}
+    const { session, lines } = await start({ proxy: 'socks5://proxy.test:1080', connectTimeout: 1 })
+    await assert.rejects(session.open({ host: 'a.test', port: 80 }), cannot)
+    assert(lines.includes('WARN proxy failed error=ERR_ALKNET_TIMEOUT hop=1'), lines.join('\n'))
   })
 
   it('gives up when its client does, and in time', async () => {
