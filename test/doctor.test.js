@@ -201,6 +201,21 @@ describe('doctor', function () {
       assert.strictEqual(other.stats().notedSources, 0)
     })
 
+    it('one of several servers, and looks at the others all the same', async () => {
+      const other = await alknet.serve({ hostKey: host().path, authorizedKeys: key('ed25519', 'stranger').publicPath, listen: '127.0.0.1:0' })
+      scope.defer(() => other.close())
+      const strict = `127.0.0.1:${other.address().port}`
+      const lookup = async () => { throw Object.assign(new Error('getaddrinfo'), { code: 'ENOTFOUND' }) }
+      const result = await examine(good({ server: ['gone.invalid:22', '127.0.0.1:1', strict, place] }), { lookup })
+      const told = (check) => of(result, check).map(({ status, text }) => `${status} ${text.replace(/^127\S+: /, '')}`)
+      assert.deepStrictEqual(told('connection'), ['skip not looked at: name has to be right first', 'fail connect: connection refused',
+        'ok an SSH server answers', 'ok an SSH server answers'])
+      const [first, second, refused, there] = told('login')
+      assert.deepStrictEqual([first, second], ['skip not looked at: name has to be right first', 'skip not looked at: connection has to be right first'])
+      assert.match(refused, /^fail the server accepted none of the keys/)
+      assert.match(there, /^ok logged in as /)
+    })
+
     it('an SSH server, although there is no key to log in with', async () => {
       const result = await examine(good({ identity: path.join(home, 'none') }))
       assert.match(of(result, 'connection')[0].text, /: connected to 127\.0\.0\.1 in \d+ ms$/)

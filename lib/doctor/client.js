@@ -5,7 +5,7 @@
 const { canonicalHost, formatHostPort } = require('../addresses')
 const binding = require('../binding')
 const { clientContext } = require('../tls-files')
-const { ok, warn } = require('./findings')
+const { failure, ok, skip, warn } = require('./findings')
 const { checkKnownHosts } = require('./hosts')
 const { checkClock, checkKeys } = require('./keys')
 const { checkPlaces } = require('./ports')
@@ -60,6 +60,40 @@ function visitsOf (context) {
   return context.visits
 }
 
+/** The servers that nobody can go on to: server => the check that says so. */
+function lostOf (context) {
+  context.lost ??= new Map()
+  return context.lost
+}
+
+/** What check finds of one server; once something is wrong with it, no more is looked at. */
+async function step (context, name, server, check) {
+  const lost = lostOf(context)
+  if (lost.has(server)) return [skip(`not looked at: ${lost.get(server)} has to be right first`)]
+  const findings = [await check()].flat()
+  if (findings.some((one) => one.status === 'fail')) lost.set(server, name)
+  return findings
+}
+
+function checkNames (context) {
+  const { options, lookup } = context
+  return each(near(options), (server) => step(context, 'name', server, () => checkName(server, options, lookup)))
+}
+
+function checkConnections (context) {
+  const visits = visitsOf(context).filter((visit) => near(context.options).includes(visit.server))
+  const mayLogIn = context.statusOf('identity') !== 'fail'
+  return each(visits, (visit) => step(context, 'connection', visit.server, () => visit.connection(mayLogIn)))
+}
+
+// One that cannot be logged in to does not hide the others.
+function checkLogins (context) {
+  return each(visitsOf(context), (visit) => step(context, 'login', visit.server, () => visit.login().catch((err) => {
+    if (err.code === 'ERR_ALKNET_CANCELED') throw err
+    return failure(err)
+  })))
+}
+
 /**
  * Rows: name; run(context) gives one finding or several, or throws one; needs:
  * what must not have failed; applies(options): whether there is anything to
@@ -76,14 +110,9 @@ const CLIENT = [
   { name: 'listen', applies: (options) => placesOf(options).length > 0, run: ({ options }) => checkPlaces(placesOf(options)) },
   { name: 'tls', applies: ({ transport }) => transport === 'tls', run: ({ options }) => checkTls(options) },
   { name: 'proxy', applies: (options) => firstProxies(options).length > 0, run: ({ options }) => each(firstProxies(options), (one) => checkProxy(one, options)) },
-  { name: 'name', applies: (options) => near(options).length > 0, run: ({ options, lookup }) => each(near(options), (server) => checkName(server, options, lookup)) },
-  {
-    name: 'connection',
-    needs: ['name'],
-    applies: isDirect,
-    run: (context) => each(visitsOf(context).filter((visit) => near(context.options).includes(visit.server)), (visit) => visit.connection(context.statusOf('identity') !== 'fail'))
-  },
-  { name: 'login', needs: ['identity', 'proxy', 'connection'], run: (context) => each(visitsOf(context), (visit) => visit.login()) }
+  { name: 'name', applies: (options) => near(options).length > 0, run: checkNames },
+  { name: 'connection', applies: isDirect, run: checkConnections },
+  { name: 'login', needs: ['identity', 'proxy'], run: checkLogins }
 ]
 
 module.exports = { CLIENT }
