@@ -76,7 +76,12 @@ class Link {
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
       if (signal?.aborted) onAbort()
-      await this._logIn(await this._dial())
+      const transport = await this._dial()
+      if (this._isClosing) { // between the dial's answer and here
+        transport.close()
+        throw this._whyClosed()
+      }
+      await this._logIn(transport)
     } catch (err) {
       this.close(err)
       throw err
