@@ -597,9 +597,9 @@ export class Server extends EventEmitter {
    * and it rejects. A function gives all options; what it leaves out is the
    * default again. Other options than keys, policy and limits need a new start.
    */
-  reloadAll (changes?: Partial<ServeOptions> | (() => ServeOptions | Promise<ServeOptions>)): Promise<void>
+  reloadAll (changes?: Partial<ServeOptions> | (() => ServeOptions | Promise<ServeOptions>), options?: { signal?: AbortSignal }): Promise<void>
   /** Another policy; what it leaves out is the default again. Rejects with `ERR_ALKNET_OPTION`, and nothing has changed. */
-  reloadForwarding (forwarding: Forwarding): Promise<void>
+  reloadForwarding (forwarding: Forwarding, options?: { signal?: AbortSignal }): Promise<void>
   /**
    * Serves a client that has come over a stream of any kind: a WebSocket, a
    * channel of another session. The stream is the server's from here on. Throws
@@ -611,9 +611,9 @@ export class Server extends EventEmitter {
     remotePort?: number
   }): void
   /** Reads the certificates of TLS again, for those who come from now on; when one cannot be used it rejects, and all stay. */
-  reloadTls (): Promise<void>
+  reloadTls (options?: { signal?: AbortSignal }): Promise<void>
   /** Reads authorized_keys, CAs and revocations again; when that fails it rejects, and the old state stays. */
-  reloadAuth (): Promise<void>
+  reloadAuth (options?: { signal?: AbortSignal }): Promise<void>
   /** Stops accepting, lets channels end for up to drainMs (**Default:** `0`), disconnects all. */
   close (options?: { drainMs?: number }): Promise<void>
   [Symbol.asyncDispose] (): Promise<void>

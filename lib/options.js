@@ -405,6 +405,11 @@ function remoteForwardSpec (value) {
   return parsedBy(parseRemoteForward)('remoteForward', value)
 }
 
+/** { drainMs } of close(). */
+function closeOptions (options = {}) {
+  return validate({ drainMs: [integer(0, DAY * 1000, ' ms'), 0] }, [], options)
+}
+
 /** { signal } of a call. */
 function signalOption (options = {}) {
   return validate({ signal: [abortSignal] }, [], options)
@@ -467,6 +472,7 @@ module.exports = {
   RELOADABLE,
   acceptOptions,
   clientOptions,
+  closeOptions,
   closest,
   connectOptions,
   forwardSpec,

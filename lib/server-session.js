@@ -1,5 +1,7 @@
 'use strict'
 
+const { closeOptions } = require('./options')
+
 /** Somebody who has logged in, as a server's user sees them. */
 class ServerSession {
   /** connection: of connection.js, logged in. id: of this server's, from 1. */
@@ -23,7 +25,8 @@ class ServerSession {
    * @param {{ drainMs?: number }} [options]
    * @returns {Promise<void>} closed
    */
-  async close ({ drainMs = 0 } = {}) {
+  async close (options) {
+    const { drainMs } = closeOptions(options)
     await this._connection.end(drainMs, 'closed_by_server')
     return this.closed
   }

@@ -18,7 +18,7 @@ const { DuplexTransport } = require('./duplex')
 const { Entrance, placeKeys } = require('./entrance')
 const { canceled, fail, optionError, AlknetError } = require('./errors')
 const { createLogger, NO_LOG } = require('./log')
-const { RELOADABLE, acceptOptions, handlerName, onlyInCode, serverOptions } = require('./options')
+const { RELOADABLE, acceptOptions, closeOptions, handlerName, onlyInCode, serverOptions, signalOption } = require('./options')
 const { loadHostKeys } = require('./credentials')
 const { loadAuthorizer } = require('./authorizer')
 const { Limits } = require('./limits')
@@ -144,17 +144,19 @@ class Server extends EventEmitter {
    * @param {object|Function} [changes] those options of serve() that change; or
    *   a function that gives all of them, or a promise of that: what it leaves
    *   out is the default again
+   * @param {{ signal?: AbortSignal }} [options] aborted: nothing changes
    */
-  reloadAll (changes = {}) {
-    return this._inTurn('all', () => this._reload(changes))
+  reloadAll (changes = {}, options) {
+    return this._inTurn('all', options, (check) => this._reload(changes, check))
   }
 
   /**
    * Another policy from now on, for what is asked for from now on.
    * @param {object} forwarding as in serve(): what it leaves out is the default
+   * @param {{ signal?: AbortSignal }} [options]
    */
-  reloadForwarding (forwarding) {
-    return this._inTurn('forwarding', () => {
+  reloadForwarding (forwarding, options) {
+    return this._inTurn('forwarding', options, () => {
       if (forwarding === undefined) throw optionError('forwarding', 'is required')
       const raw = { ...this._raw, forwarding }
       this._options = { ...this._options, forwarding: serverOptions(raw).forwarding }
@@ -166,28 +168,38 @@ class Server extends EventEmitter {
   /**
    * Reads the certificates and keys of TLS again, for those who come from now
    * on. When one cannot be used, all stay as they were.
+   * @param {{ signal?: AbortSignal }} [options]
    */
-  reloadTls () {
-    return this._inTurn('tls', async () => {
+  reloadTls (options) {
+    return this._inTurn('tls', options, async (check) => {
       const { places } = this._options
-      this._useContexts(places, await serverContexts(places, this._options))
+      const contexts = await serverContexts(places, this._options)
+      check()
+      this._useContexts(places, contexts)
     })
   }
 
   /**
    * Reads authorized_keys, CAs and revocations again. When that fails, the old
    * state stays.
+   * @param {{ signal?: AbortSignal }} [options]
    */
-  reloadAuth () {
-    return this._inTurn('auth', () => this._loadAuth())
+  reloadAuth (options) {
+    return this._inTurn('auth', options, (check) => this._loadAuth(check))
   }
 
-  // One after another: what was read first is not taken over last. what: of RELOADED.
-  _inTurn (what, reload) {
+  // One after another: what was read first is not taken over last. what: of
+  // RELOADED. reload(check): check() throws when it is not wanted any more.
+  _inTurn (what, options, reload) {
     const done = this._reloading.then(async () => {
       try {
-        if (this._isClosing) throw fail('CLOSED', 'session', 'the server is closed')
-        await reload()
+        const { signal } = signalOption(options)
+        const check = () => {
+          if (this._isClosing) throw fail('CLOSED', 'session', 'the server is closed')
+          if (signal?.aborted) throw canceled('session', signal.reason)
+        }
+        check()
+        await reload(check)
       } catch (err) {
         this._log.error(NOT_RELOADED[what], { error: err.code, problem: err.message })
         throw err
@@ -198,13 +210,15 @@ class Server extends EventEmitter {
     return done
   }
 
-  async _reload (changes) {
+  async _reload (changes, check) {
     const raw = withoutSignal(typeof changes === 'function'
       ? { ...onlyInCode(this._raw), ...await changes() }
       : { ...this._raw, ...changes })
     const options = serverOptions(raw)
     const contexts = await serverContexts(options.places, options)
-    this._takeOver(raw, options, await loadAuthorizer(options), contexts)
+    const auth = await loadAuthorizer(options)
+    check()
+    this._takeOver(raw, options, auth, contexts)
   }
 
   // One step: nothing in here waits.
@@ -259,7 +273,8 @@ class Server extends EventEmitter {
    * @param {{ drainMs?: number }} [options]
    * @returns {Promise<void>} closed
    */
-  async close ({ drainMs = 0 } = {}) {
+  async close (options) {
+    const { drainMs } = closeOptions(options)
     this._isClosing = true
     for (const { handle } of this._entrances) handle.close()
     this._entrances = []
@@ -285,8 +300,10 @@ class Server extends EventEmitter {
     return this
   }
 
-  async _loadAuth () {
-    this._useAuth(await loadAuthorizer(this._options))
+  async _loadAuth (check = () => {}) {
+    const auth = await loadAuthorizer(this._options)
+    check()
+    this._useAuth(auth)
   }
 
   _useAuth ({ authorizer, problems }) {

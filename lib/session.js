@@ -18,7 +18,7 @@ const { EventEmitter } = require('events')
 const { formatHostPort } = require('./addresses')
 const { emitSafely } = require('./emit')
 const { canceled, fail } = require('./errors')
-const { forwardSpec, listenPlace, openTarget, remoteForwardSpec, signalOption, socks5Options } = require('./options')
+const { closeOptions, forwardSpec, listenPlace, openTarget, remoteForwardSpec, signalOption, socks5Options } = require('./options')
 const { createLogger, NO_LOG } = require('./log')
 const { Keeper } = require('./keeper')
 const { openMetrics } = require('./metrics')
@@ -233,7 +233,8 @@ class Session extends EventEmitter {
    * @param {{ drainMs?: number }} [options]
    * @returns {Promise<void>} closed
    */
-  async close ({ drainMs = 0 } = {}) {
+  async close (options) {
+    const { drainMs } = closeOptions(options)
     if (this._isEnding) return this.closed
     this._isClosing = true
     this._enter('closing')

@@ -141,6 +141,33 @@ describe('a server', () => {
     await assert.rejects(session.open({ host: 'alknet-x', port: 1 }), REFUSED)
   })
 
+  it('changes nothing in a reload that was aborted', async () => {
+    const { server, keys, login } = await startServer(scope)
+    const controller = new AbortController()
+    const { signal } = controller
+    const file = scope.file('authorized_keys', keys.stranger.publicKey)
+    const all = { hostKey: keys.host.privateKey, authorizedKeys: file }
+    const running = server.reloadAll(() => { controller.abort(); return all }, { signal })
+    const canceled = { code: 'ERR_ALKNET_CANCELED' }
+    await assert.rejects(running, canceled)
+    await assert.rejects(server.reloadAll(all, { signal }), canceled)
+    await assert.rejects(server.reloadForwarding({ default: 'deny' }, { signal }), canceled)
+    await assert.rejects(server.reloadAuth({ signal }), canceled)
+    await assert.rejects(server.reloadTls({ signal }), canceled)
+    for (const wrong of [null, 5, { signal: 5 }, { singal: signal }]) await assert.rejects(server.reloadAuth(wrong), { code: 'ERR_ALKNET_OPTION' })
+    await login() // with the key of before
+  })
+
+  it('closes nothing for a time that is none', async () => {
+    const { server, login } = await startServer(scope)
+    const session = await login()
+    for (const wrong of [null, 5, { drainMs: -1 }, { drainMs: 1.5 }, { drainMs: '5' }, { drainMs: 86400001 }, { drain: 5 }]) {
+      for (const one of [session, server, server.sessions()[0]]) await assert.rejects(one.close(wrong), { code: 'ERR_ALKNET_OPTION' }, JSON.stringify(wrong))
+    }
+    assert.strictEqual(session.state, 'ready')
+    await server.close({ drainMs: 10 })
+  })
+
   it('reads keys anew after what was asked before, and not once it is closed', async () => {
     const { login, server, keys } = await startServer(scope)
     const file = scope.file('authorized_keys', keys.user.publicKey)
