@@ -23,6 +23,7 @@ const { nativeOptions } = require('./native-options')
 const { Outbound } = require('./outbound')
 const { Relays } = require('./relays')
 const { Trace, channelOver } = require('./trace')
+const { within } = require('./within')
 
 const CLOSE_MS = 2000
 
@@ -368,13 +369,6 @@ class Connection {
     this._resolveClosed()
     this._resolveClosed = null
   }
-}
-
-/** Resolves with promise, or after ms. */
-function within (ms, promise) {
-  let timer
-  const late = new Promise((resolve) => { timer = setTimeout(resolve, ms) })
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
 
 function onGrace (connection) {

@@ -7,18 +7,13 @@ const net = require('net')
 const binding = require('../binding')
 const { formatHostPort, printable } = require('../addresses')
 const { dialHost } = require('../dial')
+const { within } = require('../within')
 const { failed, failure, ok, warn } = require('./findings')
 
 const BANNER_MS = 10_000
 const MAX_BANNER = 255
 const PATIENCE_MS = 3000 // with a login, before somebody looks at what answers
 const MAX_ADDRESSES = 8 // that are named
-
-function within (ms, promise, late) {
-  let timer
-  const timeout = new Promise((resolve) => { timer = setTimeout(() => resolve(late()), ms) })
-  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer))
-}
 
 function lookUp (host) {
   return new Promise((resolve, reject) => {
