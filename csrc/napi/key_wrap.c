@@ -5,6 +5,7 @@
 #include "core/mem.h"
 
 #include "napi/classes.h"
+#include "napi/work.h"
 #include "ssh/key.h"
 
 typedef struct {
@@ -34,85 +35,75 @@ alk_key_t *key_arg(napi_env env, napi_value v)
   return w == NULL ? NULL : w->key;
 }
 
-typedef struct job job_t;
-struct job { /* one call that runs on the pool */
-  napi_async_work work;
-  napi_deferred deferred;
+typedef struct {  /* one call that runs on the pool */
+  work_t work;    /* first */
   napi_ref keeps; /* the Key that a write reads, or NULL */
-  void (*run)(job_t *j);
   char *in;
   size_t in_len;
   char passphrase[1024], type[32], comment[256];
   bool has_passphrase;
-  alk_key_t *key; /* read: the result; write: the input */
+  alk_key_t *key; /* read: the result; write: the input, the caller's */
   alk_buf_t out;
-  alk_err_t err;
-};
+} job_t;
 
-static void run_read(job_t *j)
+static void run_read(work_t *work)
 {
+  job_t *j = (job_t *) work;
   j->key = alk_key_read_private(
-    j->in, j->in_len, j->has_passphrase ? j->passphrase : NULL, &j->err);
+    j->in, j->in_len, j->has_passphrase ? j->passphrase : NULL, &work->err);
 }
 
-static void run_generate(job_t *j)
+static void run_generate(work_t *work)
 {
-  j->key = alk_key_generate(j->type, &j->err);
+  job_t *j = (job_t *) work;
+  j->key = alk_key_generate(j->type, &work->err);
 }
 
-static void run_write(job_t *j)
+static void run_write(work_t *work)
 {
+  job_t *j = (job_t *) work;
   (void) alk_key_write_private(j->key, j->has_passphrase ? j->passphrase : NULL,
-                               j->comment, &j->out, &j->err);
+                               j->comment, &j->out, &work->err);
 }
 
-static void execute(napi_env env, void *data)
+static napi_value new_key(wrap_env_t *e, work_t *work)
 {
-  (void) env;
-  job_t *j = data;
-  j->run(j);
+  job_t *j = (job_t *) work;
+  alk_key_t *key = j->key;
+  j->key = NULL;
+  return wrap_key(e, key);
 }
 
-static void free_job(napi_env env, job_t *j)
+static napi_value written(wrap_env_t *e, work_t *work)
 {
-  if (j->work != NULL) (void) napi_delete_async_work(env, j->work);
-  if (j->keeps != NULL) (void) napi_delete_reference(env, j->keeps);
+  job_t *j = (job_t *) work;
+  return wrap_buffer(e->env, alk_buf_head(&j->out), alk_buf_size(&j->out));
+}
+
+static void free_job(napi_env env, work_t *work)
+{
+  job_t *j = (job_t *) work;
+  if (j->keeps != NULL)
+    (void) napi_delete_reference(env, j->keeps);
+  else
+    alk_key_free(j->key); /* read, and nobody wants it any more */
   alk_free_secret(j->in, j->in_len);
   alk_buf_free_secret(&j->out);
   alk_free_secret(j, sizeof *j);
 }
 
-static void complete(napi_env env, napi_status status, void *data)
-{
-  job_t *j = data;
-  wrap_env_t *e = wrap_env(env);
-  napi_value result = NULL;
-  bool failed = status != napi_ok || j->err.code != ALK_OK;
-  if (e->exiting) {
-    if (j->run != run_write) alk_key_free(j->key);
-  } else if (failed) {
-    if (j->err.code == ALK_OK) alk_fail(&j->err, ALK_E_CANCELED, 0, "canceled");
-    (void) napi_reject_deferred(env, j->deferred, wrap_error(e, &j->err));
-  } else {
-    result = j->run == run_write
-               ? wrap_buffer(env, alk_buf_head(&j->out), alk_buf_size(&j->out))
-               : wrap_key(e, j->key);
-    if (result != NULL) (void) napi_resolve_deferred(env, j->deferred, result);
-  }
-  free_job(env, j);
-}
+static const work_kind_t read_work = {"alknet:key", run_read, new_key,
+                                      free_job};
+static const work_kind_t generate_work = {"alknet:key", run_generate, new_key,
+                                          free_job};
+static const work_kind_t write_work = {"alknet:key", run_write, written,
+                                       free_job};
 
-/* Takes j. */
-static napi_value queue(napi_env env, job_t *j)
+static job_t *job_new(const work_kind_t *kind)
 {
-  napi_value promise;
-  if (napi_create_promise(env, &j->deferred, &promise) == napi_ok &&
-      napi_create_async_work(env, NULL, wrap_text(env, "alknet:key"), execute,
-                             complete, j, &j->work) == napi_ok &&
-      napi_queue_async_work(env, j->work) == napi_ok)
-    return promise;
-  free_job(env, j);
-  return NULL;
+  job_t *j = alk_alloc(sizeof *j);
+  j->work.kind = kind;
+  return j;
 }
 
 static bool take_passphrase(napi_env env, napi_value v, job_t *j)
@@ -150,12 +141,11 @@ napi_value key_read_private(napi_env env, napi_callback_info info)
 {
   napi_value argv[2];
   wrap_args(env, info, 2, argv);
-  job_t *j = alk_alloc(sizeof *j);
-  j->run = run_read;
+  job_t *j = job_new(&read_work);
   if (take_text(env, argv[0], &j->in, &j->in_len) &&
       take_passphrase(env, argv[1], j))
-    return queue(env, j);
-  free_job(env, j);
+    return work_queue(env, &j->work);
+  work_free(env, &j->work);
   return NULL;
 }
 
@@ -163,10 +153,10 @@ napi_value key_generate(napi_env env, napi_callback_info info)
 {
   napi_value argv[1];
   wrap_args(env, info, 1, argv);
-  job_t *j = alk_alloc(sizeof *j);
-  j->run = run_generate;
-  if (wrap_str(env, argv[0], j->type, sizeof j->type)) return queue(env, j);
-  free_job(env, j);
+  job_t *j = job_new(&generate_work);
+  if (wrap_str(env, argv[0], j->type, sizeof j->type))
+    return work_queue(env, &j->work);
+  work_free(env, &j->work);
   return NULL;
 }
 
@@ -178,14 +168,15 @@ static napi_value write_private(napi_env env, napi_callback_info info)
     return NULL;
   alk_key_t *key = key_arg(env, self);
   if (key == NULL) return NULL;
-  job_t *j = alk_alloc(sizeof *j);
-  j->run = run_write;
+  napi_ref keeps;
+  if (napi_create_reference(env, self, 1, &keeps) != napi_ok) return NULL;
+  job_t *j = job_new(&write_work);
+  j->keeps = keeps;
   j->key = key;
-  if (napi_create_reference(env, self, 1, &j->keeps) == napi_ok &&
-      take_passphrase(env, argv[0], j) &&
+  if (take_passphrase(env, argv[0], j) &&
       wrap_str(env, argv[1], j->comment, sizeof j->comment))
-    return queue(env, j);
-  free_job(env, j);
+    return work_queue(env, &j->work);
+  work_free(env, &j->work);
   return NULL;
 }
 

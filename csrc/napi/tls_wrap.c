@@ -6,6 +6,7 @@
 #include "core/mem.h"
 
 #include "napi/classes.h"
+#include "napi/work.h"
 #include "net/tls.h"
 
 enum { PEM_MAX = 4 * 1024 * 1024 };
@@ -22,61 +23,49 @@ static void free_ctx(void *p)
   alk_free(w);
 }
 
-typedef struct job job_t;
-struct job { /* one context that is made on the pool */
-  napi_async_work work;
-  napi_deferred deferred;
-  bool server;
+typedef struct {   /* one context that is made on the pool */
+  work_t work;     /* first */
   char *pem, *key; /* certificates; a server's key */
   size_t pem_len, key_len;
   bool has_passphrase, has_alpn;
   char passphrase[1024], alpn[256];
   alk_tls_ctx_t *ctx;
-  alk_err_t err;
-};
+} job_t;
 
-static void make_server(job_t *j)
+/* A context that is missing without a reason would be a promise kept badly. */
+static void made(job_t *j, alk_tls_ctx_t *ctx)
 {
+  j->ctx = ctx;
+  if (ctx == NULL && j->work.err.code == ALK_OK)
+    alk_fail(&j->work.err, ALK_E_CRYPTO, 0, "no TLS context");
+}
+
+static void run_server(work_t *work)
+{
+  job_t *j = (job_t *) work;
   alk_tls_server_opts_t opts = {
     .cert = {j->pem, j->pem_len},
     .key = {j->key, j->key_len},
     .passphrase = j->has_passphrase ? j->passphrase : NULL,
     .alpn = j->has_alpn ? j->alpn : NULL,
   };
-  j->ctx = alk_tls_server_ctx(&opts, &j->err);
+  made(j, alk_tls_server_ctx(&opts, &work->err));
 }
 
-static void make_client(job_t *j)
+static void run_client(work_t *work)
 {
+  job_t *j = (job_t *) work;
   alk_tls_client_opts_t opts = {
     .ca = {j->pem, j->pem_len},
     .insecure = j->pem == NULL,
     .alpn = j->has_alpn ? j->alpn : NULL,
   };
-  j->ctx = alk_tls_client_ctx(&opts, &j->err);
+  made(j, alk_tls_client_ctx(&opts, &work->err));
 }
 
-static void execute(napi_env env, void *data)
+static napi_value wrap_ctx(wrap_env_t *e, work_t *work)
 {
-  (void) env;
-  job_t *j = data;
-  if (j->server)
-    make_server(j);
-  else
-    make_client(j);
-}
-
-static void free_job(napi_env env, job_t *j)
-{
-  if (j->work != NULL) (void) napi_delete_async_work(env, j->work);
-  alk_tls_ctx_free(j->ctx);
-  alk_free(j->pem);
-  alk_free_secret(j->key, j->key_len);
-  alk_free_secret(j, sizeof *j);
-}
-
-static napi_value wrap_ctx(wrap_env_t *e, job_t *j)
-{
+  job_t *j = (job_t *) work;
   tls_wrap_t *w = alk_alloc(sizeof *w);
   w->ctx = j->ctx;
   j->ctx = NULL;
@@ -85,33 +74,26 @@ static napi_value wrap_ctx(wrap_env_t *e, job_t *j)
   return object;
 }
 
-static void complete(napi_env env, napi_status status, void *data)
+static void free_job(napi_env env, work_t *work)
 {
-  job_t *j = data;
-  wrap_env_t *e = wrap_env(env);
-  if (e->exiting) {
-    /* Nobody waits. */
-  } else if (status != napi_ok || j->ctx == NULL) {
-    if (j->err.code == ALK_OK) alk_fail(&j->err, ALK_E_CANCELED, 0, "canceled");
-    (void) napi_reject_deferred(env, j->deferred, wrap_error(e, &j->err));
-  } else {
-    napi_value ctx = wrap_ctx(e, j);
-    if (ctx != NULL) (void) napi_resolve_deferred(env, j->deferred, ctx);
-  }
-  free_job(env, j);
+  (void) env;
+  job_t *j = (job_t *) work;
+  alk_tls_ctx_free(j->ctx);
+  alk_free(j->pem);
+  alk_free_secret(j->key, j->key_len);
+  alk_free_secret(j, sizeof *j);
 }
 
-/* Takes j. */
-static napi_value queue(napi_env env, job_t *j)
+static const work_kind_t client_work = {"alknet:tls", run_client, wrap_ctx,
+                                        free_job};
+static const work_kind_t server_work = {"alknet:tls", run_server, wrap_ctx,
+                                        free_job};
+
+static job_t *job_new(const work_kind_t *kind)
 {
-  napi_value promise;
-  if (napi_create_promise(env, &j->deferred, &promise) == napi_ok &&
-      napi_create_async_work(env, NULL, wrap_text(env, "alknet:tls"), execute,
-                             complete, j, &j->work) == napi_ok &&
-      napi_queue_async_work(env, j->work) == napi_ok)
-    return promise;
-  free_job(env, j);
-  return NULL;
+  job_t *j = alk_alloc(sizeof *j);
+  j->work.kind = kind;
+  return j;
 }
 
 static bool take_pem(napi_env env, napi_value v, char **out, size_t *len)
@@ -141,12 +123,12 @@ napi_value tls_client_context(napi_env env, napi_callback_info info)
 {
   napi_value argv[2];
   wrap_args(env, info, 2, argv);
-  job_t *j = alk_alloc(sizeof *j);
+  job_t *j = job_new(&client_work);
   if ((wrap_is_null(env, argv[0]) ||
        take_pem(env, argv[0], &j->pem, &j->pem_len)) &&
       take_text(env, argv[1], &j->has_alpn, j->alpn, sizeof j->alpn))
-    return queue(env, j);
-  free_job(env, j);
+    return work_queue(env, &j->work);
+  work_free(env, &j->work);
   return NULL;
 }
 
@@ -154,15 +136,14 @@ napi_value tls_server_context(napi_env env, napi_callback_info info)
 {
   napi_value argv[4];
   wrap_args(env, info, 4, argv);
-  job_t *j = alk_alloc(sizeof *j);
-  j->server = true;
+  job_t *j = job_new(&server_work);
   if (take_pem(env, argv[0], &j->pem, &j->pem_len) &&
       take_pem(env, argv[1], &j->key, &j->key_len) &&
       take_text(env, argv[2], &j->has_passphrase, j->passphrase,
                 sizeof j->passphrase) &&
       take_text(env, argv[3], &j->has_alpn, j->alpn, sizeof j->alpn))
-    return queue(env, j);
-  free_job(env, j);
+    return work_queue(env, &j->work);
+  work_free(env, &j->work);
   return NULL;
 }
 
