@@ -7,10 +7,10 @@
 
 #include "core/buf.h"
 
+#include "proto/addr_codec.h"
 #include "proto/host_codec.h"
 
-enum { CONNECT = 1, LOGIN_VERSION = 1, FIELD_MAX = 255 };
-enum { ATYP_IPV4 = 1, ATYP_NAME = 3, ATYP_IPV6 = 4 };
+enum { FIELD_MAX = 255 };
 
 static size_t put_field(uint8_t *out, const char *text, size_t len)
 {
@@ -33,7 +33,7 @@ size_t alk_socks5_put_login(uint8_t out[ALK_SOCKS_LOGIN_MAX], const char *user,
   size_t password_len = strnlen(password, FIELD_MAX + 1);
   if (user_len == 0 || user_len > FIELD_MAX || password_len > FIELD_MAX)
     return 0;
-  out[0] = LOGIN_VERSION;
+  out[0] = SOCKS5_LOGIN_VERSION;
   size_t len = 1 + put_field(out + 1, user, user_len);
   return len + put_field(out + len, password, password_len);
 }
@@ -51,14 +51,14 @@ size_t alk_socks5_put_connect(uint8_t out[ALK_SOCKS_REQUEST_MAX],
   alk_host_kind_t kind = alk_host_kind(host, addr);
   if (kind == ALK_HOST_BAD) return 0;
   out[0] = 5;
-  out[1] = CONNECT;
+  out[1] = SOCKS_CONNECT;
   out[2] = 0;
   if (kind == ALK_HOST_NAME) {
-    out[3] = ATYP_NAME;
+    out[3] = SOCKS5_NAME;
     len += put_field(out + len, host, strlen(host));
   } else {
     size_t size = kind == ALK_HOST_IPV4 ? 4 : 16;
-    out[3] = kind == ALK_HOST_IPV4 ? ATYP_IPV4 : ATYP_IPV6;
+    out[3] = kind == ALK_HOST_IPV4 ? SOCKS5_IPV4 : SOCKS5_IPV6;
     memcpy(out + len, addr, size);
     len += size;
   }
@@ -86,7 +86,8 @@ int alk_socks5_parse_status(const uint8_t *p, size_t n, uint8_t *status)
   alk_rd_t r = alk_rd(p, n);
   uint8_t version = alk_rd_u8(&r);
   if (r.bad) return 0;
-  if (version != LOGIN_VERSION && version != 5) return ALK_SOCKS_E_VERSION;
+  if (version != SOCKS5_LOGIN_VERSION && version != 5)
+    return ALK_SOCKS_E_VERSION;
   uint8_t said = alk_rd_u8(&r);
   if (r.bad) return 0;
   *status = said;
@@ -112,19 +113,8 @@ int alk_socks5_parse_reply(const uint8_t *p, size_t n, uint8_t *rep)
     return 2;
   }
   alk_rd_u8(&r); /* reserved: nothing depends on it */
-  uint8_t atyp = alk_rd_u8(&r);
-  if (r.bad) return 0;
-  size_t len = 0;
-  if (atyp == ATYP_IPV4)
-    len = 4;
-  else if (atyp == ATYP_IPV6)
-    len = 16;
-  else if (atyp == ATYP_NAME)
-    len = alk_rd_u8(&r);
-  else
-    return ALK_SOCKS_E_ATYP;
-  alk_rd_bytes(&r, len);
-  alk_rd_u16(&r);
+  alk_socks_addr_t bound;
+  if (!alk_socks5_read_addr(&r, &bound)) return ALK_SOCKS_E_ATYP;
   if (r.bad) return 0;
   *rep = said;
   return (int) (n - r.len);

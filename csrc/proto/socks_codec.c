@@ -12,8 +12,8 @@
 
 #include "core/buf.h"
 
-enum { CONNECT = 1, LOGIN_VERSION = 1 };
-enum { ATYP_IPV4 = 1, ATYP_NAME = 3, ATYP_IPV6 = 4 };
+#include "proto/addr_codec.h"
+
 enum { FIELD_MAX = 255, IPV6_GROUPS = 8 };
 enum { SOCKS4_GRANTED = 90, SOCKS4_REJECTED = 91 };
 
@@ -111,7 +111,7 @@ int alk_socks5_parse_login(const uint8_t *p, size_t n, alk_socks_login_t *out)
   alk_rd_t r = alk_rd(p, n);
   uint8_t version = alk_rd_u8(&r);
   if (r.bad) return 0;
-  if (version != LOGIN_VERSION) return ALK_SOCKS_E_VERSION;
+  if (version != SOCKS5_LOGIN_VERSION) return ALK_SOCKS_E_VERSION;
   uint8_t user_len = alk_rd_u8(&r);
   const uint8_t *user = alk_rd_bytes(&r, user_len);
   uint8_t password_len = alk_rd_u8(&r);
@@ -142,30 +142,20 @@ int alk_socks5_parse_request(const uint8_t *p, size_t n,
   if (version != 5) return ALK_SOCKS_E_VERSION;
   uint8_t command = alk_rd_u8(&r);
   if (r.bad) return 0;
-  if (command != CONNECT) return ALK_SOCKS_E_COMMAND;
+  if (command != SOCKS_CONNECT) return ALK_SOCKS_E_COMMAND;
   alk_rd_u8(&r); /* reserved: nothing depends on it */
-  uint8_t atyp = alk_rd_u8(&r);
+  alk_socks_addr_t dst;
+  if (!alk_socks5_read_addr(&r, &dst)) return ALK_SOCKS_E_ATYP;
   if (r.bad) return 0;
-  size_t len = 0;
-  if (atyp == ATYP_IPV4)
-    len = 4;
-  else if (atyp == ATYP_IPV6)
-    len = 16;
-  else if (atyp == ATYP_NAME)
-    len = alk_rd_u8(&r);
+  if (dst.type == SOCKS5_NAME && !is_name(dst.bytes, dst.len))
+    return ALK_SOCKS_E_SYNTAX;
+  *out = (alk_socks_request_t){.version = 5, .port = dst.port};
+  if (dst.type == SOCKS5_IPV4)
+    put_ipv4(out->host, dst.bytes);
+  else if (dst.type == SOCKS5_IPV6)
+    put_ipv6(out->host, dst.bytes);
   else
-    return ALK_SOCKS_E_ATYP;
-  const uint8_t *addr = alk_rd_bytes(&r, len);
-  uint16_t port = alk_rd_u16(&r);
-  if (r.bad) return 0;
-  if (atyp == ATYP_NAME && !is_name(addr, len)) return ALK_SOCKS_E_SYNTAX;
-  *out = (alk_socks_request_t){.version = 5, .port = port};
-  if (atyp == ATYP_IPV4)
-    put_ipv4(out->host, addr);
-  else if (atyp == ATYP_IPV6)
-    put_ipv6(out->host, addr);
-  else
-    memcpy(out->host, addr, len);
+    memcpy(out->host, dst.bytes, dst.len);
   return used(&r, n);
 }
 
@@ -194,7 +184,7 @@ int alk_socks4_parse_request(const uint8_t *p, size_t n,
   if (version != 4) return ALK_SOCKS_E_VERSION;
   uint8_t command = alk_rd_u8(&r);
   if (r.bad) return 0;
-  if (command != CONNECT) return ALK_SOCKS_E_COMMAND;
+  if (command != SOCKS_CONNECT) return ALK_SOCKS_E_COMMAND;
   uint16_t port = alk_rd_u16(&r);
   const uint8_t *ip = alk_rd_bytes(&r, 4);
   if (r.bad) return 0;
@@ -230,6 +220,6 @@ size_t alk_socks_put_reply(uint8_t out[ALK_SOCKS_REPLY_MAX], uint8_t version,
   }
   out[0] = 5;
   out[1] = rep;
-  out[3] = ATYP_IPV4;
+  out[3] = SOCKS5_IPV4;
   return 10;
 }
