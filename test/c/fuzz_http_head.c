@@ -13,19 +13,12 @@
 #include "proto/http_codec.h"
 
 #include "fake_stream.h"
+#include "fuzz_next.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 static alk_loop_t *loop;
 static uv_loop_t uv;
-
-/* Pieces whose sizes come from a small generator; seed 0: one piece. */
-static size_t piece(uint32_t *x, uint8_t seed, size_t left)
-{
-  *x = *x * 1103515245u + 12345u;
-  size_t len = seed == 0 ? left : 1 + (*x >> 16) % (1u + seed % 32u);
-  return len < left ? len : left;
-}
 
 /* the parser */
 
@@ -142,38 +135,16 @@ static alk_http_head_t fuzz_parser(const uint8_t *p, size_t n, uint8_t seed)
 
 typedef struct {
   fake_t *f;
-  alk_stream_t *given;
+  next_t next;
   int ends;
   alk_err_t err;
-  size_t after; /* bytes that the stream's next owner received */
-  uint8_t sum;  /* of them */
 } talk_t;
-
-static void after_data(alk_stream_t *s, const char *buf, size_t len)
-{
-  talk_t *t = alk_stream_data(s);
-  for (size_t i = 0; i < len; i++)
-    t->sum = (uint8_t) (t->sum * 31 + (uint8_t) buf[i]);
-  t->after += len;
-}
-
-static void after_close(alk_stream_t *s, const alk_err_t *err)
-{
-  (void) err;
-  talk_t *t = alk_stream_data(s);
-  t->given = NULL;
-}
-
-static const alk_owner_t after = {.on_data = after_data,
-                                  .on_close = after_close};
 
 static void on_open(void *data, alk_stream_t *s)
 {
   talk_t *t = data;
   CHECK(t->ends++ == 0 && s == t->f->s && !t->f->resumed);
-  t->given = s;
-  alk_stream_own(s, &after, t);
-  alk_stream_resume(s);
+  next_own(&t->next, s);
 }
 
 static void on_closed(void *data, const alk_err_t *err)
@@ -204,10 +175,10 @@ static void hold(talk_t *t, const uint8_t *p, size_t n, uint8_t seed)
   CHECK(t->ends == 1);
   CHECK(alk_buf_size(&t->f->out) == strlen("CONNECT h:1 HTTP/1.1\r\n"
                                            "Host: h:1\r\n\r\n"));
-  bool opened = t->given != NULL;
-  if (opened) alk_stream_close(t->given);
+  bool opened = t->next.s != NULL;
+  if (opened) alk_stream_close(t->next.s);
   uv_run(&uv, UV_RUN_DEFAULT);
-  CHECK(t->given == NULL && t->f->s == NULL && alk_loop_live(loop) == 0);
+  CHECK(t->next.s == NULL && t->f->s == NULL && alk_loop_live(loop) == 0);
   fake_free(t->f);
 }
 
@@ -224,9 +195,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
   hold(&whole, p + 1, n - 1, 0);
   CHECK(pieces.err.code == whole.err.code);
   CHECK(pieces.err.reason == whole.err.reason);
-  CHECK(pieces.after == whole.after && pieces.sum == whole.sum);
+  CHECK(next_is_equal(&pieces.next, &whole.next));
   bool yes = head.result == ALK_HTTP_DONE && head.status < 300;
   CHECK((whole.err.code == ALK_OK) == yes);
-  CHECK(yes || whole.after == 0);
+  CHECK(yes || whole.next.bytes == 0);
   return 0;
 }

@@ -14,6 +14,7 @@
 #include "proto/socks_client_codec.h"
 
 #include "fake_stream.h"
+#include "fuzz_next.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
@@ -53,39 +54,18 @@ static void fuzz_parser(int which, const uint8_t *p, size_t n)
 typedef struct {
   fake_t *f;
   alk_proxy_t *h;
-  alk_stream_t *given;
+  next_t next;
   int ends;
   alk_err_t err;
-  size_t after, said; /* bytes to the next owner; to the proxy */
-  uint8_t sum;
+  size_t said; /* bytes to the proxy */
 } talk_t;
-
-static void after_data(alk_stream_t *s, const char *buf, size_t len)
-{
-  talk_t *t = alk_stream_data(s);
-  for (size_t i = 0; i < len; i++)
-    t->sum = (uint8_t) (t->sum * 31 + (uint8_t) buf[i]);
-  t->after += len;
-}
-
-static void after_close(alk_stream_t *s, const alk_err_t *err)
-{
-  (void) err;
-  talk_t *t = alk_stream_data(s);
-  t->given = NULL;
-}
-
-static const alk_owner_t after = {.on_data = after_data,
-                                  .on_close = after_close};
 
 static void on_open(void *data, alk_stream_t *s)
 {
   talk_t *t = data;
   CHECK(t->ends++ == 0 && s == t->f->s && !t->f->resumed);
   t->h = NULL;
-  t->given = s;
-  alk_stream_own(s, &after, t);
-  alk_stream_resume(s);
+  next_own(&t->next, s);
 }
 
 static void on_closed(void *data, const alk_err_t *err)
@@ -108,9 +88,7 @@ static void feed(talk_t *t, const uint8_t *p, size_t n, uint8_t seed)
 {
   uint32_t x = seed;
   while (n > 0) {
-    x = x * 1103515245u + 12345u;
-    size_t len = seed == 0 ? n : 1 + (x >> 16) % (1u + seed % 16u);
-    if (len > n) len = n;
+    size_t len = piece(&x, seed, n);
     fake_feed(t->f, p, len);
     p += len;
     n -= len;
@@ -139,9 +117,9 @@ static void hold(talk_t *t, uint8_t options, const uint8_t *p, size_t n,
     fake_feed_end(t->f);
   settle();
   CHECK(t->ends == 1 && t->h == NULL);
-  if (t->given != NULL) alk_stream_close(t->given);
+  if (t->next.s != NULL) alk_stream_close(t->next.s);
   settle();
-  CHECK(t->given == NULL && t->f->s == NULL && alk_loop_live(loop) == 0);
+  CHECK(t->next.s == NULL && t->f->s == NULL && alk_loop_live(loop) == 0);
   t->said = alk_buf_size(&t->f->out);
   CHECK(t->said <= 4 + 5 + 11);
   fake_free(t->f);
@@ -162,6 +140,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
   CHECK(pieces.err.code == whole.err.code);
   CHECK(pieces.err.reason == whole.err.reason);
   CHECK(pieces.said == whole.said);
-  CHECK(pieces.after == whole.after && pieces.sum == whole.sum);
+  CHECK(next_is_equal(&pieces.next, &whole.next));
   return 0;
 }

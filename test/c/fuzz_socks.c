@@ -14,6 +14,7 @@
 #include "proto/handshake.h"
 
 #include "fake_stream.h"
+#include "fuzz_next.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
@@ -126,43 +127,23 @@ typedef struct {
   bool in_call;
   int requests, dones;
   alk_socks_request_t req;
-  alk_stream_t *given;
+  next_t next;
   bool failed;
-  size_t after; /* bytes that the stream's next owner received */
-  uint8_t sum;  /* of them */
 } talk_t;
-
-static void after_data(alk_stream_t *s, const char *buf, size_t len)
-{
-  talk_t *t = alk_stream_data(s);
-  for (size_t i = 0; i < len; i++)
-    t->sum = (uint8_t) (t->sum * 31 + (uint8_t) buf[i]);
-  t->after += len;
-}
-
-static void after_close(alk_stream_t *s, const alk_err_t *err)
-{
-  (void) err;
-  talk_t *t = alk_stream_data(s);
-  t->given = NULL;
-}
-
-static const alk_owner_t after = {.on_data = after_data,
-                                  .on_close = after_close};
 
 static void answer(talk_t *t)
 {
+  alk_stream_t *given = NULL;
   t->in_call = true;
   if (t->options & REFUSE)
     alk_socks_refuse(t->h, ALK_SOCKS_REFUSED);
   else
-    t->given = alk_socks_grant(t->h);
+    given = alk_socks_grant(t->h);
   t->in_call = false;
-  if (t->given == NULL) return;
-  CHECK(t->given == t->f->s && !t->f->resumed && t->dones++ == 0);
+  if (given == NULL) return;
+  CHECK(given == t->f->s && !t->f->resumed && t->dones++ == 0);
   t->h = NULL;
-  alk_stream_own(t->given, &after, t);
-  alk_stream_resume(t->given);
+  next_own(&t->next, given);
 }
 
 static void on_request(alk_socks_t *h, const alk_socks_request_t *req)
@@ -194,14 +175,11 @@ static void settle(void)
   uv_run(&uv, UV_RUN_DEFAULT);
 }
 
-/* Piece by piece; the sizes come from a small generator. 0: all at once. */
 static void feed(talk_t *t, const uint8_t *p, size_t n, uint8_t seed)
 {
   uint32_t x = seed;
   while (n > 0) {
-    x = x * 1103515245u + 12345u;
-    size_t len = seed == 0 ? n : 1 + (x >> 16) % (1u + seed % 32u);
-    if (len > n) len = n;
+    size_t len = piece(&x, seed, n);
     fake_feed(t->f, p, len);
     p += len;
     n -= len;
@@ -226,9 +204,9 @@ static void finish(talk_t *t)
     fake_feed_end(t->f);
   settle();
   CHECK(t->dones == 1 && t->h == NULL);
-  if (t->given != NULL) alk_stream_close(t->given);
+  if (t->next.s != NULL) alk_stream_close(t->next.s);
   settle();
-  CHECK(t->given == NULL && t->f->s == NULL);
+  CHECK(t->next.s == NULL && t->f->s == NULL);
 }
 
 static void hold(talk_t *t, uint8_t options, const uint8_t *p, size_t n,
@@ -256,7 +234,7 @@ static void check_out(const talk_t *t)
                   : t->options & WITH_LOGIN ? 14
                                             : 12));
   if (t->f->ended) CHECK(t->f->sent == len);
-  if (t->requests == 0) CHECK(t->failed && t->after == 0);
+  if (t->requests == 0) CHECK(t->failed && t->next.bytes == 0);
 }
 
 static void fuzz_handshake(uint8_t options, uint8_t seed, const uint8_t *p,
@@ -270,7 +248,7 @@ static void fuzz_handshake(uint8_t options, uint8_t seed, const uint8_t *p,
   CHECK(pieces.requests == whole.requests);
   CHECK(memcmp(&pieces.req, &whole.req, sizeof whole.req) == 0);
   CHECK(pieces.failed == whole.failed);
-  CHECK(pieces.after == whole.after && pieces.sum == whole.sum);
+  CHECK(next_is_equal(&pieces.next, &whole.next));
   size_t len = alk_buf_size(&whole.f->out);
   CHECK(alk_buf_size(&pieces.f->out) == len);
   if (len > 0)

@@ -8,8 +8,7 @@
 #include <openssl/err.h>
 
 #include "cert_cases.h"
-
-static unsigned long countdown; /* 1: OpenSSL's next allocation fails */
+#include "crypto_faults.h"
 
 static void check_option(const alk_cert_options_t *o, size_t i,
                          const char *name, const char *text)
@@ -345,32 +344,6 @@ static void a_key_gets_its_certificate(void **state)
   alk_key_free(half);
 }
 
-static bool is_next(void)
-{
-  return countdown > 0 && --countdown == 0;
-}
-
-static void *faulty_malloc(size_t size, const char *file, int line)
-{
-  (void) file;
-  (void) line;
-  return is_next() ? NULL : malloc(size);
-}
-
-static void *faulty_realloc(void *p, size_t size, const char *file, int line)
-{
-  (void) file;
-  (void) line;
-  return is_next() ? NULL : realloc(p, size);
-}
-
-static void plain_free(void *p, const char *file, int line)
-{
-  (void) file;
-  (void) line;
-  free(p);
-}
-
 /* How often it was refused because of a fault. */
 static unsigned read_with_every_fault(const alk_buf_t *b)
 {
@@ -378,10 +351,9 @@ static unsigned read_with_every_fault(const alk_buf_t *b)
   bool reached = true;
   for (unsigned long n = 1; reached; n++) {
     alk_err_t err = {0};
-    countdown = n;
+    faults_on(n);
     alk_cert_t *c = alk_cert_read(b->p, alk_buf_size(b), &err);
-    reached = countdown == 0;
-    countdown = 0;
+    reached = faults_off();
     if (c == NULL) assert_string_not_equal(err.msg, "");
     refusals += c == NULL;
     alk_cert_free(c);
@@ -410,10 +382,9 @@ static void wrong_stays_wrong_with_every_fault(void **state)
     b.p[alk_buf_size(&b) - 1] ^= 1;
     bool reached = true;
     for (unsigned long n = 1; reached; n++) {
-      countdown = n;
+      faults_on(n);
       assert_null(alk_cert_read(b.p, alk_buf_size(&b), NULL));
-      reached = countdown == 0;
-      countdown = 0;
+      reached = faults_off();
     }
     alk_buf_free(&b);
   }
@@ -435,7 +406,6 @@ int main(void)
     cmocka_unit_test(faults),
     cmocka_unit_test(wrong_stays_wrong_with_every_fault),
   };
-  if (CRYPTO_set_mem_functions(faulty_malloc, faulty_realloc, plain_free) != 1)
-    return 1;
+  if (!faults_install()) return 1;
   return cmocka_run_group_tests(tests, cert_setup, cert_teardown);
 }

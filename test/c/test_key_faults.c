@@ -19,35 +19,8 @@
 #include "ssh/hosts.h"
 #include "ssh/key.h"
 
+#include "crypto_faults.h"
 #include "key_fixtures.h"
-
-static unsigned long countdown; /* 1: the next one fails; 0: none does */
-
-static bool is_next(void)
-{
-  return countdown > 0 && --countdown == 0;
-}
-
-static void *faulty_malloc(size_t size, const char *file, int line)
-{
-  (void) file;
-  (void) line;
-  return is_next() ? NULL : malloc(size);
-}
-
-static void *faulty_realloc(void *p, size_t size, const char *file, int line)
-{
-  (void) file;
-  (void) line;
-  return is_next() ? NULL : realloc(p, size);
-}
-
-static void plain_free(void *p, const char *file, int line)
-{
-  (void) file;
-  (void) line;
-  free(p);
-}
 
 static const struct {
   const char *text, *algorithm, *pass;
@@ -69,15 +42,14 @@ typedef bool (*step_t)(void);
 
 static void with_every_fault(step_t step)
 {
-  countdown = 0;
+  (void) faults_off();
   assert_true(step()); /* what OpenSSL keeps for good is allocated here */
   unsigned long n, failures = 0;
   bool reached = true;
   for (n = 1; reached; n++) {
-    countdown = n;
+    faults_on(n);
     bool ok = step();
-    reached = countdown == 0;
-    countdown = 0;
+    reached = faults_off();
     failures += !ok;
     assert_true(ok || reached);
   }
@@ -118,11 +90,11 @@ static bool step_sign(void)
   bool ok =
     alk_key_sign(key, keys[now].algorithm, data, sizeof data, &out, &err);
   if (ok) {
-    unsigned long left = countdown;
-    countdown = 0;
+    unsigned long left = fault_countdown;
+    (void) faults_off();
     assert_true(alk_key_verify(key, keys[now].algorithm, alk_buf_head(&out),
                                alk_buf_size(&out), data, sizeof data));
-    countdown = left;
+    faults_on(left);
   } else {
     assert_int_equal(err.code, ALK_E_CRYPTO);
     assert_int_equal(alk_buf_size(&out), 0);
@@ -141,11 +113,10 @@ static void wrong_is_refused_with_every_fault(void)
 {
   bool reached = true;
   for (unsigned long n = 1; reached; n++) {
-    countdown = n;
+    faults_on(n);
     assert_false(alk_key_verify(key, keys[now].algorithm, alk_buf_head(&bad),
                                 alk_buf_size(&bad), data, sizeof data));
-    reached = countdown == 0;
-    countdown = 0;
+    reached = faults_off();
   }
 }
 
@@ -194,12 +165,11 @@ static void hosts_fail_closed(void **state)
   bool reached = true;
   unsigned revoked = 0;
   for (unsigned long n = 1; reached; n++) {
-    countdown = n;
+    faults_on(n);
     alk_host_match_t m =
       alk_hosts_match((const char *) alk_buf_head(&text), alk_buf_size(&text),
                       "h", 22, blob, sizeof blob - 1);
-    reached = countdown == 0;
-    countdown = 0;
+    reached = faults_off();
     if (m.verdict == ALK_HOST_REVOKED) {
       assert_int_equal(m.line, 0);
       revoked++;
@@ -217,7 +187,6 @@ int main(void)
     cmocka_unit_test(keys_and_signatures),
     cmocka_unit_test(hosts_fail_closed),
   };
-  if (CRYPTO_set_mem_functions(faulty_malloc, faulty_realloc, plain_free) != 1)
-    return 1;
+  if (!faults_install()) return 1;
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

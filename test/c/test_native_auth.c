@@ -7,6 +7,7 @@
 #include "ssh/cert.h"
 
 #include "cert_build.h"
+#include "crypto_faults.h"
 #include "key_cases.h"
 #include "native_auth_fake.h"
 
@@ -22,8 +23,6 @@ typedef struct {
 static alk_key_t *keys[FIXTURES], *other;
 static face_t faces[FACES];
 static const face_t *const plain = &faces[0]; /* Ed25519's */
-static unsigned long countdown; /* 1: OpenSSL's next allocation fails */
-
 static const char *const names[] = {
   "ssh-ed25519",
   "ecdsa-sha2-nistp256",
@@ -792,32 +791,6 @@ static void test_user_names(void **state)
   }
 }
 
-static bool is_next(void)
-{
-  return countdown > 0 && --countdown == 0;
-}
-
-static void *faulty_malloc(size_t size, const char *file, int line)
-{
-  (void) file;
-  (void) line;
-  return is_next() ? NULL : malloc(size);
-}
-
-static void *faulty_realloc(void *p, size_t size, const char *file, int line)
-{
-  (void) file;
-  (void) line;
-  return is_next() ? NULL : realloc(p, size);
-}
-
-static void plain_free(void *p, const char *file, int line)
-{
-  (void) file;
-  (void) line;
-  free(p);
-}
-
 /* OpenSSL without memory makes a right signature wrong, never the reverse. */
 static void test_faults(void **state)
 {
@@ -834,12 +807,11 @@ static void test_faults(void **state)
     for (unsigned long n = 1; failed; n++) {
       fake_t *f = server(), *g = server();
       f->answer = g->answer = 1;
-      countdown = n;
+      faults_on(n);
       fake_hear(f, bad.p, bad.len);
-      countdown = n;
+      faults_on(n);
       fake_hear(g, good.p, good.len);
-      failed = countdown == 0;
-      countdown = 0;
+      failed = faults_off();
       assert_int_equal(f->asked, 0);
       refused(f, 0);
       if (!failed || g->asked > 0)
@@ -858,8 +830,7 @@ static void test_faults(void **state)
 int main(void)
 {
   /* Before OpenSSL's first allocation. */
-  if (CRYPTO_set_mem_functions(faulty_malloc, faulty_realloc, plain_free) != 1)
-    return 1;
+  if (!faults_install()) return 1;
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_service),
     cmocka_unit_test(test_ext_info),
