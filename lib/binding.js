@@ -29,6 +29,15 @@
  *            Giving a stream to a session, a handshake or a relay takes it away
  *            from its handle: any later call throws ERR_ALKNET_CLOSED.
  *
+ * Parcels    stream.send() (an open tcp stream that nobody has used) · key.send() ·
+ *            context.send() (a server's TlsContext): a number for another thread
+ *            of this process. The stream is gone from here and its peer hears
+ *            nothing of it; keys and contexts are shared.
+ *            takeStream(number) · takeKey(number) · takeTlsContext(number): the
+ *            thing, once; then, and of another number, ERR_ALKNET_CLOSED
+ *            dropParcel(number): when nobody has taken it, nobody will. So it is
+ *            with all that a thread has sent when the thread ends
+ *
  * Listener   listenTcp(address, port): throws when it cannot bind
  *            listenUnix(path): the same, at a path where nothing is; its file
  *            has the mode 0600 from the first moment on and is removed by

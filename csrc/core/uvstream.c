@@ -22,6 +22,7 @@
 #include "core/uvstream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -46,6 +47,7 @@ typedef struct {
   unread_t *unread;    /* NULL until it is needed */
   int broken;          /* why a write failed: nothing more can leave; or 0 */
   bool shutting;       /* uv_shutdown was called */
+  bool given;          /* the connection goes on without us */
   uint8_t burst;       /* full reads in a row */
   union {
     uv_handle_t handle;
@@ -310,7 +312,7 @@ static void uvstream_close(alk_stream_t *s)
   uvstream_t *u = self(s);
   stop_unread(u);
   if (u->uv.handle.type == UV_TCP && alk_stream_is(s, ALK_S_OPEN) &&
-      !alk_stream_is(s, ALK_S_FLUSHED))
+      !alk_stream_is(s, ALK_S_FLUSHED) && !u->given)
     reset_on_close(u);
   uv_close(&u->uv.handle, on_closed);
 }
@@ -392,4 +394,17 @@ alk_stream_t *alk_pipe_open(alk_loop_t *l, int fd)
   }
   alk_emit_open(s); /* nobody owns it yet: no event comes of it */
   return s;
+}
+
+int alk_uvstream_give(alk_stream_t *s)
+{
+  uv_os_fd_t fd;
+  CHECK(s->ops == &tcp_ops && s->prefix == NULL);
+  int rc = uv_fileno(&self(s)->uv.handle, &fd);
+  if (rc < 0) return rc;
+  int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (own < 0) return uv_translate_sys_error(errno);
+  self(s)->given = true;
+  alk_stream_close(s);
+  return own;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/parcel.h"
 
 #include "napi/classes.h"
 #include "ssh/engine_info.h"
@@ -31,6 +32,7 @@ static void on_cleanup(napi_async_cleanup_hook_handle hook, void *data)
   wrap_env_t *e = data;
   e->hook = hook;
   e->exiting = true;
+  alk_parcel_drop_all(e->loop);
   alk_loop_close(e->loop, on_idle, e);
 }
 
@@ -73,6 +75,17 @@ static napi_value live(napi_env env, napi_callback_info info)
 {
   (void) info;
   return wrap_number(env, (double) alk_loop_live(wrap_env(env)->loop));
+}
+
+/* dropParcel(number): of a send() of this thread or another; it may have been
+ * taken. */
+static napi_value drop_parcel(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  uint64_t number;
+  wrap_args(env, info, 1, argv);
+  if (wrap_u53(env, argv[0], &number)) alk_parcel_drop(number);
+  return NULL;
 }
 
 static napi_value event_names(napi_env env)
@@ -129,6 +142,10 @@ static bool add_functions(napi_env env, napi_value exports)
     {"register", register_},
     {"setErrorFactory", set_error_factory},
     {"live", live},
+    {"takeStream", stream_take_parcel},
+    {"takeKey", key_take_parcel},
+    {"takeTlsContext", tls_take_parcel},
+    {"dropParcel", drop_parcel},
     {"connectTcp", stream_connect_tcp},
     {"connectUnix", stream_connect_unix},
     {"listenTcp", listener_listen_tcp},

@@ -50,6 +50,7 @@ void socks_drop(socks_door_t *d); /* closes those clients and forgets them */
 /* The functions that make the objects. */
 napi_value stream_connect_tcp(napi_env env, napi_callback_info info);
 napi_value stream_connect_unix(napi_env env, napi_callback_info info);
+napi_value stream_take_parcel(napi_env env, napi_callback_info info);
 napi_value listener_listen_tcp(napi_env env, napi_callback_info info);
 napi_value listener_listen_unix(napi_env env, napi_callback_info info);
 napi_value listener_adopt_tcp(napi_env env, napi_callback_info info);
@@ -65,8 +66,10 @@ napi_value tls_client_context(napi_env env, napi_callback_info info);
 napi_value tls_server_context(napi_env env, napi_callback_info info);
 napi_value tls_client(napi_env env, napi_callback_info info);
 napi_value tls_server(napi_env env, napi_callback_info info);
+napi_value tls_take_parcel(napi_env env, napi_callback_info info);
 napi_value tls_info(napi_env env, napi_callback_info info);
 napi_value relay_join(napi_env env, napi_callback_info info);
+napi_value key_take_parcel(napi_env env, napi_callback_info info);
 napi_value key_read_private(napi_env env, napi_callback_info info);
 napi_value key_read_blob(napi_env env, napi_callback_info info);
 napi_value key_generate(napi_env env, napi_callback_info info);

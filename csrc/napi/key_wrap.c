@@ -192,6 +192,19 @@ napi_value key_read_blob(napi_env env, napi_callback_info info)
   return key == NULL ? wrap_throw(env, &err) : wrap_key(wrap_env(env), key);
 }
 
+napi_value key_take_parcel(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  uint64_t number;
+  alk_err_t err;
+  wrap_args(env, info, 1, argv);
+  if (!wrap_u53(env, argv[0], &number)) return NULL;
+  alk_key_t *key = alk_key_take(number);
+  if (key != NULL) return wrap_key(wrap_env(env), key);
+  alk_fail(&err, ALK_E_CLOSED, 0, "there is no such key");
+  return wrap_throw(env, &err);
+}
+
 napi_value key_format(napi_env env, napi_callback_info info)
 {
   static const char *const names[] = {
@@ -275,6 +288,14 @@ static napi_value dup_(napi_env env, napi_callback_info info)
   return k == NULL ? NULL : wrap_key(wrap_env(env), alk_key_dup(k));
 }
 
+/* To another thread: the number that takeKey() there wants. */
+static napi_value send_(napi_env env, napi_callback_info info)
+{
+  alk_key_t *k = self(env, info, 0, NULL);
+  if (k == NULL) return NULL;
+  return wrap_number(env, (double) alk_key_send(wrap_env(env)->loop, k));
+}
+
 static napi_value attach_certificate(napi_env env, napi_callback_info info)
 {
   napi_value argv[1];
@@ -316,6 +337,7 @@ static napi_value write_public(napi_env env, napi_callback_info info)
 static const wrap_method_t methods[] = {
   {"blob", blob},
   {"dup", dup_},
+  {"send", send_},
   {"attachCertificate", attach_certificate},
   {"writePrivate", write_private},
   {"writePublic", write_public},

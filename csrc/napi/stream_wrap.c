@@ -256,6 +256,21 @@ static napi_value limit_unacked(napi_env env, napi_callback_info info)
   return napi_get_boolean(env, ok, &result) == napi_ok ? result : NULL;
 }
 
+/* To another thread: the number that takeStream() there wants. */
+static napi_value send_(napi_env env, napi_callback_info info)
+{
+  alk_err_t err;
+  alk_stream_t *s = self(env, info, 0, NULL);
+  if (s == NULL) return NULL;
+  stream_wrap_t *w = alk_stream_data(s);
+  uint64_t number = alk_tcp_send(s, &err);
+  if (number == 0) return wrap_throw(env, &err);
+  w->s = NULL;
+  alk_stream_own(s, NULL, NULL);
+  wrap_detach(&w->wrap);
+  return wrap_number(env, (double) number);
+}
+
 static napi_value kind(napi_env env, napi_callback_info info)
 {
   alk_stream_t *s = self(env, info, 0, NULL);
@@ -275,6 +290,18 @@ napi_value stream_connect_tcp(napi_env env, napi_callback_info info)
   return stream_wrap(e, alk_tcp_connect(e->loop, host, (uint16_t) port));
 }
 
+napi_value stream_take_parcel(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  uint64_t number;
+  alk_err_t err;
+  wrap_args(env, info, 1, argv);
+  if (!wrap_u53(env, argv[0], &number)) return NULL;
+  wrap_env_t *e = wrap_env(env);
+  alk_stream_t *s = alk_tcp_take(e->loop, number, &err);
+  return s == NULL ? wrap_throw(env, &err) : stream_wrap(e, s);
+}
+
 napi_value stream_connect_unix(napi_env env, napi_callback_info info)
 {
   napi_value argv[1];
@@ -289,7 +316,7 @@ static const wrap_method_t methods[] = {
   {"resume", resume}, {"pause", pause_},     {"write", write_},
   {"end", end},       {"close", close_},     {"peer", peer},
   {"local", local},   {"connect", connect_}, {"limitUnacked", limit_unacked},
-  {NULL, NULL},
+  {"send", send_},    {NULL, NULL},
 };
 static const wrap_method_t getters[] = {{"kind", kind}, {NULL, NULL}};
 

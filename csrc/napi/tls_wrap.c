@@ -63,15 +63,22 @@ static void run_client(work_t *work)
   made(j, alk_tls_client_ctx(&opts, &work->err));
 }
 
-static napi_value wrap_ctx(wrap_env_t *e, work_t *work)
+/* Takes ctx. */
+static napi_value wrap_ctx(wrap_env_t *e, alk_tls_ctx_t *ctx)
 {
-  job_t *j = (job_t *) work;
   tls_wrap_t *w = alk_alloc(sizeof *w);
-  w->ctx = j->ctx;
-  j->ctx = NULL;
+  w->ctx = ctx;
   napi_value object = wrap_new(e, &tls_class, &w->wrap);
   if (object != NULL) wrap_detach(&w->wrap); /* the collector's, at once */
   return object;
+}
+
+static napi_value wrap_made(wrap_env_t *e, work_t *work)
+{
+  job_t *j = (job_t *) work;
+  alk_tls_ctx_t *ctx = j->ctx;
+  j->ctx = NULL;
+  return wrap_ctx(e, ctx);
 }
 
 static void free_job(napi_env env, work_t *work)
@@ -84,9 +91,9 @@ static void free_job(napi_env env, work_t *work)
   alk_free_secret(j, sizeof *j);
 }
 
-static const work_kind_t client_work = {"alknet:tls", run_client, wrap_ctx,
+static const work_kind_t client_work = {"alknet:tls", run_client, wrap_made,
                                         free_job};
-static const work_kind_t server_work = {"alknet:tls", run_server, wrap_ctx,
+static const work_kind_t server_work = {"alknet:tls", run_server, wrap_made,
                                         free_job};
 
 static job_t *job_new(const work_kind_t *kind)
@@ -193,7 +200,33 @@ napi_value tls_info(napi_env env, napi_callback_info info)
   return o;
 }
 
-static const wrap_method_t methods[] = {{NULL, NULL}};
+/* A server's, to another thread: the number that takeTlsContext() there wants.
+ */
+static napi_value send_(napi_env env, napi_callback_info info)
+{
+  alk_err_t err;
+  tls_wrap_t *w = wrap_this(env, info, &tls_class, 0, NULL);
+  if (w == NULL) return NULL;
+  uint64_t number = alk_tls_ctx_send(wrap_env(env)->loop, w->ctx);
+  if (number != 0) return wrap_number(env, (double) number);
+  alk_fail(&err, ALK_E_OPTION, 0, "a client's TLS context is one thread's");
+  return wrap_throw(env, &err);
+}
+
+napi_value tls_take_parcel(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  uint64_t number;
+  alk_err_t err;
+  wrap_args(env, info, 1, argv);
+  if (!wrap_u53(env, argv[0], &number)) return NULL;
+  alk_tls_ctx_t *ctx = alk_tls_ctx_take(number);
+  if (ctx != NULL) return wrap_ctx(wrap_env(env), ctx);
+  alk_fail(&err, ALK_E_CLOSED, 0, "there is no such TLS context");
+  return wrap_throw(env, &err);
+}
+
+static const wrap_method_t methods[] = {{"send", send_}, {NULL, NULL}};
 
 const wrap_class_t tls_class = {
   .id = WRAP_TLS,

@@ -186,6 +186,16 @@ bool wrap_u32(napi_env env, napi_value v, uint32_t max, uint32_t *out)
   return true;
 }
 
+bool wrap_u53(napi_env env, napi_value v, uint64_t *out)
+{
+  double d;
+  if (napi_get_value_double(env, v, &d) != napi_ok ||
+      !(d >= 0 && d <= 9007199254740991.0))
+    return wrong(env, "a number in range");
+  *out = (uint64_t) d;
+  return true;
+}
+
 bool wrap_bytes(napi_env env, napi_value v, const char **buf, size_t *len)
 {
   bool is = false;

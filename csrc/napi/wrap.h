@@ -95,6 +95,8 @@ bool wrap_bool(napi_env env, napi_value v);
 /* These throw ERR_ALKNET_OPTION when v is not what is asked for. */
 bool wrap_str(napi_env env, napi_value v, char *out, size_t cap);
 bool wrap_u32(napi_env env, napi_value v, uint32_t max, uint32_t *out);
+bool wrap_u53(napi_env env, napi_value v,
+              uint64_t *out); /* all that is exact */
 bool wrap_bytes(napi_env env, napi_value v, const char **buf, size_t *len);
 
 napi_value wrap_text(napi_env env, const char *s);

@@ -32,6 +32,13 @@ bool alk_tcp_local(alk_stream_t *s, alk_addr_t *out);
  * limit. */
 bool alk_tcp_limit_unacked(alk_stream_t *s, unsigned ms);
 
+/* An open tcp stream that nobody has read from or written to, for another
+ * thread: the number of its parcel (core/parcel.h). 0: *err says why not, and s
+ * is as it was; else it is closed, and its peer hears nothing of that. */
+uint64_t alk_tcp_send(alk_stream_t *s, alk_err_t *err);
+/* The same stream, on this loop, open and paused. NULL: err. */
+alk_stream_t *alk_tcp_take(alk_loop_t *l, uint64_t number, alk_err_t *err);
+
 /* A listener is a source of streams, born open, paused and without owner: the
  * callback must own() or close() each. */
 typedef struct alk_listener alk_listener_t;

@@ -6,10 +6,12 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <uv.h>
 
 #include "core/mem.h"
+#include "core/parcel.h"
 #include "core/uvstream.h"
 
 #include "net/address.h"
@@ -108,4 +110,50 @@ bool alk_tcp_limit_unacked(alk_stream_t *s, unsigned ms)
   return is_open_tcp(s) &&
          uv_fileno((uv_handle_t *) alk_uvstream_handle(s), &fd) == 0 &&
          setsockopt(fd, IPPROTO_TCP, UNACKED, &value, sizeof value) == 0;
+}
+
+/* ---- from one thread to another */
+
+static void drop_fd(void *thing)
+{
+  const int *fd = thing;
+  close(*fd);
+  alk_free(thing);
+}
+
+static const alk_parcel_kind_t connection = {.drop = drop_fd};
+
+uint64_t alk_tcp_send(alk_stream_t *s, alk_err_t *err)
+{
+  if (!is_open_tcp(s)) {
+    alk_fail(err, ALK_E_OPTION, 0, "only an open tcp stream can be sent");
+    return 0;
+  }
+  int fd = alk_uvstream_give(s);
+  if (fd < 0) {
+    alk_fail(err, ALK_E_SYS, fd, "dup: %s", uv_strerror(fd));
+    return 0;
+  }
+  return alk_parcel_send(alk_stream_loop(s), &connection,
+                         alk_memdup(&fd, sizeof fd));
+}
+
+alk_stream_t *alk_tcp_take(alk_loop_t *l, uint64_t number, alk_err_t *err)
+{
+  int *fd = alk_parcel_take(number, &connection);
+  if (fd == NULL) {
+    alk_fail(err, ALK_E_CLOSED, 0, "there is no such connection");
+    return NULL;
+  }
+  alk_stream_t *s = alk_uvstream_new(l, UV_TCP);
+  int rc = uv_tcp_open((uv_tcp_t *) alk_uvstream_handle(s), *fd);
+  if (rc < 0) {
+    drop_fd(fd);
+    alk_stream_close(s); /* nobody owns it: it frees itself */
+    alk_fail(err, ALK_E_SYS, rc, "open: %s", uv_strerror(rc));
+    return NULL;
+  }
+  alk_free(fd);
+  alk_uvstream_opened(s); /* nobody owns it yet: no event comes of it */
+  return s;
 }

@@ -41,6 +41,10 @@ alk_tls_ctx_t *alk_tls_client_ctx(const alk_tls_client_opts_t *opts,
 alk_tls_ctx_t *alk_tls_server_ctx(const alk_tls_server_opts_t *opts,
                                   alk_err_t *err);
 void alk_tls_ctx_free(alk_tls_ctx_t *ctx);
+/* A server's context for another thread, which shares it: the number of its
+ * parcel (core/parcel.h). 0: it is a client's, whose tickets are one loop's. */
+uint64_t alk_tls_ctx_send(const alk_loop_t *from, alk_tls_ctx_t *ctx);
+alk_tls_ctx_t *alk_tls_ctx_take(uint64_t number); /* NULL: there is none */
 
 /* A stream over inner, which is open, or opening, and is its own from now on.
  * name: whom to ask for, and who it has to be: a name in ASCII, or a numeric

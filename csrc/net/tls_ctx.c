@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 
 #include "core/mem.h"
+#include "core/parcel.h"
 
 #include "net/tls_impl.h"
 
@@ -27,17 +28,35 @@ enum { RECORDS_MAX = 1 << 22 };
 
 alk_tls_ctx_t *tls_ctx_hold(alk_tls_ctx_t *ctx)
 {
-  ctx->holders++;
+  atomic_fetch_add(&ctx->holders, 1);
   return ctx;
 }
 
 void alk_tls_ctx_free(alk_tls_ctx_t *ctx)
 {
-  if (ctx == NULL || --ctx->holders > 0) return;
+  if (ctx == NULL || atomic_fetch_sub(&ctx->holders, 1) > 1) return;
   SSL_CTX_free(ctx->ssl);
   tls_tickets_free(ctx->tickets);
   alk_free(ctx->alpn);
   alk_free(ctx);
+}
+
+static void drop_ctx(void *thing)
+{
+  alk_tls_ctx_free(thing);
+}
+
+static const alk_parcel_kind_t ctx_parcel = {.drop = drop_ctx};
+
+uint64_t alk_tls_ctx_send(const alk_loop_t *from, alk_tls_ctx_t *ctx)
+{
+  if (ctx->tickets != NULL) return 0;
+  return alk_parcel_send(from, &ctx_parcel, tls_ctx_hold(ctx));
+}
+
+alk_tls_ctx_t *alk_tls_ctx_take(uint64_t number)
+{
+  return alk_parcel_take(number, &ctx_parcel);
 }
 
 static bool set_up(SSL_CTX *c)
@@ -74,7 +93,7 @@ static alk_tls_ctx_t *new_ctx(const SSL_METHOD *method, const char *alpn,
 {
   ERR_clear_error();
   alk_tls_ctx_t *ctx = alk_alloc(sizeof *ctx);
-  ctx->holders = 1;
+  atomic_init(&ctx->holders, 1);
   ctx->records_max = RECORDS_MAX;
   ctx->ssl = SSL_CTX_new(method);
   bool ok = ctx->ssl != NULL && set_up(ctx->ssl);

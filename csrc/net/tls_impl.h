@@ -2,6 +2,7 @@
 #ifndef ALK_TLS_IMPL_H
 #define ALK_TLS_IMPL_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include <openssl/ssl.h>
@@ -34,12 +35,12 @@ void tls_tickets_free(tls_tickets_t *t); /* NULL is fine */
 void tls_tickets_keep(tls_tickets_t *t, const char *name, SSL_SESSION *own);
 SSL_SESSION *tls_tickets_take(tls_tickets_t *t, const char *name);
 
-/* Whoever made it holds it, and each of its connections, all on one loop. Its
- * callbacks are no global ones of OpenSSL: those would outlive an addon that
- * is unloaded with a worker. */
+/* Whoever made it holds it, and each of its connections; those of a server's
+ * may be on several loops, as it is only read. Its callbacks are no global ones
+ * of OpenSSL: those would outlive an addon that is unloaded with a worker. */
 struct alk_tls_ctx {
   SSL_CTX *ssl;
-  unsigned holders;
+  atomic_uint holders;
   uint8_t *alpn; /* as on the wire (RFC 7301 §3.1); NULL: none */
   size_t alpn_len;
   tls_tickets_t *tickets; /* NULL: a server's */

@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 
 #include "core/mem.h"
+#include "core/parcel.h"
 
 #include "ssh/key_impl.h"
 
@@ -243,6 +244,23 @@ void alk_key_free(alk_key_t *k)
   alk_buf_free(&k->blob);
   alk_buf_free(&k->cert);
   alk_free(k);
+}
+
+static void drop_key(void *thing)
+{
+  alk_key_free(thing);
+}
+
+static const alk_parcel_kind_t key_parcel = {.drop = drop_key};
+
+uint64_t alk_key_send(const alk_loop_t *from, const alk_key_t *k)
+{
+  return alk_parcel_send(from, &key_parcel, alk_key_dup(k));
+}
+
+alk_key_t *alk_key_take(uint64_t number)
+{
+  return alk_parcel_take(number, &key_parcel);
 }
 
 const char *alk_key_type(const alk_key_t *k)

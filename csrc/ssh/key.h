@@ -14,6 +14,7 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/loop.h"
 
 enum {
   ALK_RSA_MIN_BITS = 3072,
@@ -45,6 +46,9 @@ alk_key_t *alk_key_read_blob(const uint8_t *blob, size_t len, alk_err_t *err);
 /* type: "ed25519", "ecdsa" (P-256), "rsa" (3072 bits). */
 alk_key_t *alk_key_generate(const char *type, alk_err_t *err);
 alk_key_t *alk_key_dup(const alk_key_t *k); /* the numbers are shared */
+/* A copy for another thread: the number of its parcel (core/parcel.h). */
+uint64_t alk_key_send(const alk_loop_t *from, const alk_key_t *k);
+alk_key_t *alk_key_take(uint64_t number); /* NULL: there is no such key */
 void alk_key_free(alk_key_t *k); /* private parts are wiped; NULL is fine */
 
 const char *alk_key_type(const alk_key_t *k); /* "ssh-ed25519", ... */
