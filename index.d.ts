@@ -854,7 +854,7 @@ export function inheritedListeners (env?: Record<string, string | undefined>): s
 export function readConfig (file: string, about?: { command?: 'serve' | 'connect', profile?: string }): Promise<Config>
 
 /** Checks all that `serve()` would, and reads the keys, but listens nowhere. */
-export function checkServe (options: ServeOptions, what?: { hostKeys?: boolean }): Promise<{
+export function checkServe (options: ServeOptions, what?: { hostKeys?: boolean, files?: boolean }): Promise<{
   /** What would be in effect, as TOML without secrets. */
   config: string
   /** Lines of keys and CAs that grant nothing. */

@@ -22,14 +22,16 @@ const { clientContext, serverContexts } = require('./tls-files')
  * Checks everything that serve() would, and reads the same files, but listens
  * nowhere.
  * @param {object} raw options of serve()
- * @param {{ hostKeys?: boolean }} [what] false: leave the private keys alone
+ * @param {{ hostKeys?: boolean, files?: boolean }} [what] hostKeys false: leave
+ *   the private keys alone; files false: read nothing, check the options alone
  * @returns {Promise<{ config: string, problems: object[], authorities: object[] }>}
  *   what would be in effect, as TOML without secrets; the lines of keys and CAs
  *   that grant nothing, as { source, line, message }; the CAs, as { source, line,
  *   type, fingerprint }
  */
-async function checkServe (raw, { hostKeys = true } = {}) {
+async function checkServe (raw, { hostKeys = true, files = true } = {}) {
   const options = serverOptions(raw)
+  if (!files) return { config: formatConfig('serve', options), problems: [], authorities: [] }
   if (hostKeys) await loadHostKeys(options)
   await serverContexts(options.places, options)
   const { authorizer, problems } = await loadAuthorizer(options)

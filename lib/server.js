@@ -140,7 +140,9 @@ class Server extends EventEmitter {
 
   /**
    * Reads the keys again and takes over changed options: all of it, or, when
-   * anything is wrong, nothing. What needs a new start is named in the log.
+   * anything is wrong, nothing. Certificates of TLS stand by themselves: those
+   * that cannot be used hold up nothing else, and nothing else holds them up.
+   * Rejects with what was wrong. What needs a new start is named in the log.
    * @param {object|Function} [changes] those options of serve() that change; or
    *   a function that gives all of them, or a promise of that: what it leaves
    *   out is the default again
@@ -171,12 +173,7 @@ class Server extends EventEmitter {
    * @param {{ signal?: AbortSignal }} [options]
    */
   reloadTls (options) {
-    return this._inTurn('tls', options, async (check) => {
-      const { places } = this._options
-      const contexts = await serverContexts(places, this._options)
-      check()
-      this._useContexts(places, contexts)
-    })
+    return this._inTurn('tls', options, (check) => this._loadTls(check))
   }
 
   /**
@@ -189,9 +186,11 @@ class Server extends EventEmitter {
   }
 
   // One after another: what was read first is not taken over last. what: of
-  // RELOADED. reload(check): check() throws when it is not wanted any more.
+  // RELOADED. reload(check): check() throws when it is not wanted any more; it
+  // may give what is wrong with the certificates alone, which were left.
   _inTurn (what, options, reload) {
     const done = this._reloading.then(async () => {
+      let problem
       try {
         const { signal } = signalOption(options)
         const check = () => {
@@ -199,29 +198,63 @@ class Server extends EventEmitter {
           if (signal?.aborted) throw canceled('session', signal.reason)
         }
         check()
-        await reload(check)
+        problem = await reload(check)
       } catch (err) {
-        this._log.error(NOT_RELOADED[what], { error: err.code, problem: err.message })
+        this._notReloaded(what, err)
         throw err
       }
+      if (problem !== undefined) this._notReloaded('tls', problem)
       this._log.info(RELOADED[what], {})
+      if (problem !== undefined) throw problem
     })
     this._reloading = done.catch(() => {})
     return done
   }
 
+  _notReloaded (what, err) {
+    this._log.error(NOT_RELOADED[what], { error: err.code, problem: err.message })
+  }
+
   async _reload (changes, check) {
+    const { raw, options, auth, problem } = await this._read(changes).catch((err) => ({ problem: err }))
+    if (problem !== undefined) {
+      await this._renewTls(check)
+      throw problem
+    }
+    const read = await serverContexts(options.places, options).then((contexts) => ({ contexts }), (err) => ({ problem: err }))
+    check()
+    this._takeOver(raw, options, auth, read.contexts ?? [])
+    return read.problem
+  }
+
+  async _read (changes) {
     const raw = withoutSignal(typeof changes === 'function'
       ? { ...onlyInCode(this._raw), ...await changes() }
       : { ...this._raw, ...changes })
     const options = serverOptions(raw)
-    const contexts = await serverContexts(options.places, options)
-    const auth = await loadAuthorizer(options)
-    check()
-    this._takeOver(raw, options, auth, contexts)
+    return { raw, options, auth: await loadAuthorizer(options) }
   }
 
-  // One step: nothing in here waits.
+  // What is wrong with the rest must not let a certificate expire.
+  async _renewTls (check) {
+    if (!this._options.places.some(({ transport }) => transport === 'tls')) return
+    try {
+      await this._loadTls(check)
+      this._log.info(RELOADED.tls, {})
+    } catch (err) {
+      check()
+      this._notReloaded('tls', err)
+    }
+  }
+
+  async _loadTls (check) {
+    const { places } = this._options
+    const contexts = await serverContexts(places, this._options)
+    check()
+    this._useContexts(places, contexts)
+  }
+
+  // One step: nothing in here waits. contexts: [] leaves those that there are.
   _takeOver (raw, options, auth, contexts) {
     const old = this._options
     const next = { ...old }

@@ -238,7 +238,7 @@ describe('tls', () => {
   }
 
   it('reads certificates again, and leaves sessions alone', async () => {
-    const { log, line } = logOf()
+    const { lines, log, line } = logOf()
     const [cert, key] = [scope.file('cert.pem', fs.readFileSync(id.cert)), scope.file('key.pem', fs.readFileSync(id.key))]
     const { server, login, port } = await secure({ tlsCert: cert, tlsKey: key, log })
     const session = await login()
@@ -261,12 +261,48 @@ describe('tls', () => {
     assert(![first, second].includes(await shown(port)))
     const expired = ca.issue({ days: -1 })
     await assert.rejects(server.reloadAll({ tlsCert: expired.cert, tlsKey: expired.key, maxSessions: 1 }), { option: 'tlsCert', message: /has expired/ })
-    await login() // a third session: nothing of it was taken over
-    fs.copyFileSync(id.cert, third.cert)
-    fs.copyFileSync(id.key, third.key)
+    assert.match(lines.at(-2), /^ERROR tls certificates not reloaded error=ERR_ALKNET_OPTION problem="tlsCert: .*has expired"$/)
+    assert.strictEqual(lines.at(-1), 'INFO reloaded')
+    assert(![first, second].includes(await shown(port)))
+    await assert.rejects(login(), { code: 'ERR_ALKNET_AUTH' }) // maxSessions was taken over
+    fs.copyFileSync(id.cert, expired.cert)
+    fs.copyFileSync(id.key, expired.key)
     await server.reloadTls() // the files are those of the reload
     assert.strictEqual(await shown(port), first)
     await echo(session)
+  })
+
+  it('reads certificates again whatever is wrong with the rest of a reload', async () => {
+    const { log, lines } = logOf()
+    const [cert, key] = [scope.file('cert.pem', fs.readFileSync(id.cert)), scope.file('key.pem', fs.readFileSync(id.key))]
+    const { server, login, port } = await secure({ tlsCert: cert, tlsKey: key, log })
+    const renew = () => {
+      const next = ca.issue()
+      fs.copyFileSync(next.cert, cert)
+      fs.copyFileSync(next.key, key)
+    }
+    const wrongs = [
+      [{ maxSessions: 1, revokedKeys: `${cert}.gone` }, /no such file/],
+      [{ maxSessions: 1, keepalive: -1 }, /^keepalive: /],
+      [() => { throw new Error('no file') }, /^no file$/]
+    ]
+    for (const [changes, message] of wrongs) {
+      const before = await shown(port)
+      renew()
+      await assert.rejects(server.reloadAll(changes), { message })
+      assert.strictEqual(lines.at(-2), 'INFO tls certificates reloaded')
+      assert.match(lines.at(-1), /^ERROR not reloaded /)
+      assert.notStrictEqual(await shown(port), before)
+    }
+    const before = await shown(port)
+    fs.writeFileSync(key, 'nothing of that kind')
+    await assert.rejects(server.reloadAll({ keepalive: -1 }), { option: 'keepalive' })
+    assert.match(lines.at(-2), /^ERROR tls certificates not reloaded /)
+    assert.match(lines.at(-1), /^ERROR not reloaded .*keepalive/)
+    assert.strictEqual(await shown(port), before)
+    await login()
+    await login() // maxSessions never was taken over
+    await assert.rejects(server.reloadAll({ maxSessions: 1 }, { signal: AbortSignal.abort() }), { code: 'ERR_ALKNET_CANCELED' })
   })
 
   it('reads them again, too, when the signal of its start has come since', async () => {

@@ -30,8 +30,8 @@ Allowed are all targets but link-local, metadata and unspecified addresses and
 this server's own listeners, until a rule or --default says otherwise.
 docs/policy.md has the rules, docs/config.md the file.
 
-SIGHUP reads the file, the keys, the revocations and the certificates again: all of it, or nothing when
-something is wrong. SIGUSR1 opens the log file anew. SIGTERM and SIGINT stop accepting, let connections end for
+SIGHUP reads the file, the keys and the revocations again: all of it, or nothing when something is wrong; and,
+by itself, the certificates of tls. SIGUSR1 opens the log file anew. SIGTERM and SIGINT stop accepting, let connections end for
 up to 2 s and exit with 0; a second one ends at once.`
 
 /** A CA as a comment of TOML's, which holds no control characters. */
@@ -66,7 +66,7 @@ async function changes (collect, log, ask) {
   const given = await collect()
   const { explain } = given
   const options = log.into(given)
-  await checkServe({ ...options, passphrase: ask }, { hostKeys: false }).catch((err) => { throw explain(err) })
+  await checkServe({ ...options, passphrase: ask }, { files: false }).catch((err) => { throw explain(err) })
   return options
 }
 
