@@ -45,7 +45,7 @@ describe('faults on the wire', function () {
     assert.ok(ms <= to + SLACK_MS, `noticed after ${ms} ms: later than ${to} ms`)
   }
 
-  for (const name of ['all packets lost', 'packets to the server lost', 'packets to the client lost']) {
+  for (const name of ['all packets lost', 'packets to the server lost', 'packets to the client lost', 'relay half-open', '200 ms each way, then all packets lost']) {
     it(`${name}: both ends give up within keepalive * max and a second, and it comes back`, async () => {
       const { client, server, promisedMs } = await results[name]
       assert.ok(promisedMs + SLACK_MS < KERNEL_MS)
@@ -91,5 +91,11 @@ describe('faults on the wire', function () {
   it('30 % of packets lost: what arrives is right, and it goes on', async () => {
     const { recovered } = await results['30 % of packets lost'] // which rejects when a byte is wrong
     assert.ok(recovered > 0)
+  })
+
+  it('200 ms each way: nobody is given up, and it carries what it should', async () => {
+    const { echoes, lost } = await results['200 ms each way']
+    assert.ok(echoes > 0)
+    assert.strictEqual(lost, false)
   })
 })

@@ -17,6 +17,8 @@ const { readBytes } = require('./net')
 const { startNet } = require('./netns')
 
 const PORT = 2222
+const RELAY_PORT = 2223
+const RELAY = path.join(__dirname, 'relay-child.js')
 const TRY_MS = 50
 const ECHO_BYTES = 8 * 1024
 
@@ -39,9 +41,11 @@ class Rig {
     this.net = null
     this.server = null // Proc
     this.client = null // Proc
+    this.relay = null // Proc, where there is one
     this._dir = scope.dir()
     this._hostKey = key('ed25519', 'host')
-    this._known = scope.file('known_hosts', ['10.77.0.2'].map((host) => knownHostsLine(host, PORT, this._hostKey)).join(''))
+    this._known = scope.file('known_hosts', [['10.77.0.2', PORT], ['127.0.0.1', RELAY_PORT]]
+      .map(([host, port]) => knownHostsLine(host, port, this._hostKey)).join(''))
     this._authorized = scope.file('authorized_keys', `${key('ed25519', 'user').public}\n`)
     this._echoes = new Set()
   }
@@ -60,8 +64,9 @@ class Rig {
     return this.net.far
   }
 
-  async start () {
-    this.net = await startNet(this.scope)
+  /** delayMs: how long a packet takes, each way; isRelayed: the client goes through a relay on its machine. */
+  async start ({ delayMs, isRelayed = false } = {}) {
+    this.net = await startNet(this.scope, { delayMs })
     // Paths of Unix sockets are the same on both machines, and on this one.
     const echo = net.createServer({ allowHalfOpen: true }, (socket) => {
       this._echoes.add(socket)
@@ -74,8 +79,14 @@ class Rig {
       echo.close()
     })
     await this.startServer()
+    if (isRelayed) await this._startRelay()
     await this._startClient()
     await this.echo()
+  }
+
+  async _startRelay () {
+    this.relay = this.near.start(this.scope, [process.execPath, RELAY, String(RELAY_PORT), this.far.address, String(PORT)])
+    await this.relay.waitFor(/ready/)
   }
 
   _common () {
@@ -91,7 +102,8 @@ class Rig {
   }
 
   async _startClient () {
-    this.client = this.near.start(this.scope, [process.execPath, bin, 'connect', '--server', `${this.far.address}:${PORT}`,
+    const server = this.relay === null ? `${this.far.address}:${PORT}` : `127.0.0.1:${RELAY_PORT}`
+    this.client = this.near.start(this.scope, [process.execPath, bin, 'connect', '--server', server,
       '--identity', key('ed25519', 'user').path, '--known-hosts', this._known, '--socks5', '127.0.0.1:0',
       '--forward', `${this._dir}/local:${this._dir}/echo`, ...this._common()], { env: cleanEnv(this.scope) })
     await this.client.waitFor(/forward/)
@@ -155,17 +167,34 @@ class Rig {
   }
 }
 
-/** What is lost, on one side or both, until both ends have noticed; then it heals. */
+/** Echoes for as long as silence would be borne. Wrong bytes are wrong; any other end of one is not counted. */
+async function echoMeanwhile (rig) {
+  const said = rig.listen()
+  let echoes = 0
+  const echoing = (async () => {
+    while (said.since() < rig.promisedMs) {
+      await rig.echo(ECHO_BYTES).then(() => echoes++, (err) => { if (err.isWrong) throw err })
+    }
+  })()
+  echoing.catch(() => {}) // whoever waits for it hears
+  await new Promise((resolve) => setTimeout(resolve, rig.promisedMs))
+  return { echoing, count: () => echoes, isLost: () => said.client.has(LOST) }
+}
+
+/**
+ * What is lost, on one side or both, until both ends have noticed; then it
+ * heals. Counted from when the first packet may have been lost: on a busy
+ * machine it takes a while until all are.
+ */
 async function silence (rig, machines) {
   const said = rig.listen()
   await Promise.all(machines.map((machine) => rig.net.lose(rig[machine], 100)))
-  const cut = said.since()
   const [client, server] = await Promise.all([said.client.wait(LOST), said.server.wait(CLOSED)])
   const again = rig.listen()
   await Promise.all(machines.map((machine) => rig.net.heal(rig[machine])))
   const healed = again.since()
   await rig.echoAtLast()
-  return { client: client - cut, server: server - cut, recovered: again.since() - healed }
+  return { client, server, recovered: again.since() - healed }
 }
 
 const FAULTS = {
@@ -213,14 +242,13 @@ const FAULTS = {
   async 'client gone without a word' (rig) {
     const said = rig.listen()
     await rig.net.lose(rig.far, 100)
-    const cut = said.since()
     rig.client.kill('SIGKILL')
     await rig.client.exited
     const server = await said.server.wait(CLOSED)
     await rig.net.heal(rig.far)
     await rig._startClient()
     await rig.echoAtLast()
-    return { client: null, server: server - cut, recovered: null }
+    return { client: null, server, recovered: null }
   },
 
   /** Its connection is gone, but no word of that arrives: a reboot, a NAT that forgot. */
@@ -246,22 +274,44 @@ const FAULTS = {
     return { client: client - moved, server: server - moved, recovered }
   },
 
-  /** Each way, for as long as silence would be borne: nothing is to be noticed, but that it is slow. */
-  async '30 % of packets lost' (rig) {
+  /** Its two connections stand, and it passes nothing on: all that is sent is acknowledged. */
+  async 'relay half-open' (rig) {
     const said = rig.listen()
+    rig.relay.kill('SIGUSR2')
+    const cut = said.since()
+    const closing = said.server.wait(CLOSED)
+    closing.catch(() => {}) // heard below
+    const client = await said.client.wait(LOST)
+    await rig.echoAtLast()
+    const recovered = said.since() - client
+    return { client: client - cut, server: await closing - cut, recovered }
+  },
+
+  /** Each way: nothing is to be noticed, but that it is slow. */
+  async '30 % of packets lost' (rig) {
     await Promise.all([rig.net.lose(rig.near, 30), rig.net.lose(rig.far, 30)])
-    let echoes = 0
-    const echoing = (async () => {
-      while (said.since() < rig.promisedMs) {
-        await rig.echo(ECHO_BYTES).then(() => echoes++, (err) => { if (err.isWrong) throw err })
-      }
-    })()
-    await new Promise((resolve) => setTimeout(resolve, rig.promisedMs))
+    const { echoing, count, isLost } = await echoMeanwhile(rig)
     const again = rig.listen()
     await Promise.all([rig.net.heal(rig.near), rig.net.heal(rig.far)])
     await Promise.all([echoing, rig.echoAtLast()])
-    return { client: null, server: null, recovered: again.since(), echoes, lost: said.client.has(LOST) }
-  }
+    return { client: null, server: null, recovered: again.since(), echoes: count(), lost: isLost() }
+  },
+
+  /** Each packet takes that long, each way: nothing is to be noticed either. */
+  async '200 ms each way' (rig) {
+    const { echoing, count, isLost } = await echoMeanwhile(rig)
+    await echoing
+    return { client: null, server: null, recovered: null, echoes: count(), lost: isLost() }
+  },
+
+  '200 ms each way, then all packets lost': (rig) => silence(rig, ['near', 'far'])
+}
+
+/** What is between the ends, where that is not just a wire. */
+const WAYS = {
+  'relay half-open': { isRelayed: true },
+  '200 ms each way': { delayMs: 200 },
+  '200 ms each way, then all packets lost': { delayMs: 200 }
 }
 
 /**
@@ -273,7 +323,7 @@ const FAULTS = {
  */
 async function happen (scope, name, limits) {
   const rig = new Rig(scope, limits)
-  await rig.start()
+  await rig.start(WAYS[name])
   const before = await rig.holdings()
   const result = await FAULTS[name](rig)
   const after = await rig.nothingLeft(before)

@@ -7,15 +7,18 @@
  *
  *   near 10.77.0.1  ----- veth -----  far 10.77.0.2
  *
- * What the wire loses is decided by nftables at the receiving end; what it
- * delays by the kernel's netem, where there is one.
+ * What the wire loses is decided by nftables at the receiving end. Not every
+ * kernel can delay packets (netem): a slow wire has a third namespace in the
+ * middle, in which slow-wire.py passes them on.
  */
 
 const { spawnSync } = require('node:child_process')
+const path = require('node:path')
 const { need, run, start } = require('./proc')
 
 const ADDRESS = { near: '10.77.0.1', far: '10.77.0.2' }
 const DEVICE = 'wire'
+const SLOW_WIRE = path.join(__dirname, 'slow-wire.py')
 
 const isRoot = process.getuid() === 0
 const UNSHARE = ['unshare', ...(isRoot ? [] : ['--user', '--map-root-user']), '--net']
@@ -28,7 +31,7 @@ const ATTEMPT = `ip link set lo up && ip link add ${DEVICE} type veth peer name 
 
 /** In a before(): skips, and says why, where there can be no such machines. */
 function needMachines (context) {
-  need(context, 'unshare', 'nsenter', 'ip', 'nft')
+  need(context, 'unshare', 'nsenter', 'ip', 'nft', 'python3')
   const [command, ...args] = [...UNSHARE, 'sh', '-c', ATTEMPT]
   const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' })
   if (status === 0) return
@@ -94,18 +97,6 @@ class Net {
     machine.address = address
   }
 
-  /** Half of ms on each way. False: this kernel has no netem. */
-  async delay (ms) {
-    try {
-      for (const machine of [this.near, this.far]) {
-        await machine.shell(this._scope, `tc qdisc replace dev ${DEVICE} root netem delay ${ms / 2}ms`)
-      }
-      return true
-    } catch {
-      return false
-    }
-  }
-
   /** The TCP connections that a machine still has, as lines of ss; TIME-WAIT is none. */
   async sockets (machine) {
     const text = await machine.shell(this._scope, 'ss -Htan | grep -v -e LISTEN -e TIME-WAIT || true')
@@ -113,12 +104,25 @@ class Net {
   }
 }
 
+/** A third namespace between two, whose program takes ms for each packet, either way. */
+async function joinSlowly (scope, middle, near, far, ms) {
+  for (const machine of [near, far]) {
+    await machine.shell(scope, `ip link add ${DEVICE} type veth peer name ${machine.name} netns ${middle.pid}
+      python3 ${SLOW_WIRE} --no-offload ${DEVICE}`)
+    await middle.shell(scope, `ip link set ${machine.name} up`)
+  }
+  const wire = middle.start(scope, ['python3', SLOW_WIRE, 'near', 'far', String(ms)])
+  await wire.waitFor(/ready/)
+}
+
 /**
  * Two machines that end with the scope.
  *
+ * @param {Scope} scope
+ * @param {{ delayMs?: number }} [options] delayMs: how long a packet takes, each way
  * @returns {Promise<Net>}
  */
-async function startNet (scope) {
+async function startNet (scope, { delayMs = 0 } = {}) {
   const hold = async (command, args) => {
     const holder = start(scope, command, [...args, 'sh', '-c', HOLD], { keepStdin: true })
     await holder.waitFor(/ready/)
@@ -128,7 +132,8 @@ async function startNet (scope) {
   // Within the first one's user namespace, or neither may have the other's wire.
   const [command, args] = isRoot ? [UNSHARE[0], UNSHARE.slice(1)] : near._args(['unshare', '--net'])
   const far = new Machine('far', await hold(command, args))
-  await near.shell(scope, `ip link add ${DEVICE} type veth peer name ${DEVICE} netns ${far.pid}`)
+  if (delayMs > 0) await joinSlowly(scope, new Machine('middle', await hold(command, args)), near, far, delayMs)
+  else await near.shell(scope, `ip link add ${DEVICE} type veth peer name ${DEVICE} netns ${far.pid}`)
   for (const machine of [near, far]) {
     await machine.shell(scope, `echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
       ip address add ${machine.address}/24 dev ${DEVICE}
