@@ -141,7 +141,11 @@
  *            tlsServerContext(certPem, keyPem, passphrase | null, alpn | null):
  *            Promise<TlsContext>. Bytes. Rejects with ERR_ALKNET_KEY for what is
  *            wrong with the key, ERR_ALKNET_TLS for the certificate, which has to
- *            be valid now; alpn: what to choose from
+ *            be valid now; alpn: what to choose from. Neither a certificate nor
+ *            a key, null: a context that refuses everybody, but for
+ *            tlsProve(context, name, other | null): who asks for name, and offers
+ *            acme-tls/1 alone (RFC 8737), goes on with other, a server's
+ *            context; null: no longer
  *            tlsClient(stream, context, name | null): Stream — TLS over stream,
  *            which is taken, open or opening; it opens when the handshake is
  *            done. name: who it has to be; null only if anybody is trusted

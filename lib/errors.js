@@ -14,9 +14,12 @@ const RETRYABLE = new Set([
   'EMFILE', 'ENFILE', 'EAGAIN', 'ENOBUFS'
 ])
 
-// The same of a proxy that refused, by its number: it ended, or a SOCKS reply
-// that says nothing; and what HTTP has for troubles that pass.
+// The same of a proxy, or a certificate authority, that refused, by its number:
+// it ended, or a SOCKS reply that says nothing; and what HTTP has for troubles
+// that pass.
 const PASSING = new Set([undefined, 1, 408, 429, 500, 502, 503, 504])
+
+const OF_OTHERS = new Set(['ERR_ALKNET_PROXY', 'ERR_ALKNET_ACME'])
 
 /**
  * An error of alknet.
@@ -26,7 +29,8 @@ const PASSING = new Set([undefined, 1, 408, 429, 500, 502, 503, 504])
  *   'hostkey' 'auth' 'channel' 'session' …`
  * - `errno`: the system's number, when `code` is the system's
  * - `reason`: for `ERR_ALKNET_CHANNEL`, the number of RFC 4254 §5.1; at stage
- *   `'proxy'`, the proxy's: a reply of RFC 1928 §6, or a status of HTTP
+ *   `'proxy'`, the proxy's: a reply of RFC 1928 §6, or a status of HTTP; at
+ *   stage `'acme'` the authority's status
  * - `hop`: at stage `'proxy'`, which of the proxies it is about, from 1
  * - `retryable`: whether the same call may succeed later, unchanged
  * - `advice`: what to do, for people
@@ -41,7 +45,7 @@ class AlknetError extends Error {
     if (reason !== undefined) this.reason = reason
     if (option !== undefined) this.option = option
     if (hop !== undefined) this.hop = hop
-    this.retryable = RETRYABLE.has(code) || (code === 'ERR_ALKNET_PROXY' && PASSING.has(reason))
+    this.retryable = RETRYABLE.has(code) || (OF_OTHERS.has(code) && PASSING.has(reason))
     Object.defineProperty(this, '_advice', { value: advice })
   }
 

@@ -39,6 +39,8 @@
     "see reason and the message: what the proxy allows, or reaches")         \
   X(PROXYAUTH, "proxy", "the proxy wants another user or password",          \
     "check user and password in the proxy's URL")                            \
+  X(ACME, "acme", "the certificate authority refused, or could not",         \
+    "see the message: it has the authority's own words")                     \
   X(CRYPTO, "crypto", "a cryptographic operation failed",                    \
     "report it: this should not happen")                                     \
   X(UNSUPPORTED, "engine", "this SSH engine cannot do that",                 \

@@ -166,6 +166,7 @@ static bool add_functions(napi_env env, napi_value exports)
     {"tlsClient", tls_client},
     {"tlsServer", tls_server},
     {"tlsInfo", tls_info},
+    {"tlsProve", tls_prove},
     {"readPrivateKey", key_read_private},
     {"readPublicBlob", key_read_blob},
     {"generateKey", key_generate},

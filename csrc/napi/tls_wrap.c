@@ -25,6 +25,7 @@ static void free_ctx(void *p)
 
 typedef struct {   /* one context that is made on the pool */
   work_t work;     /* first */
+  bool is_bare;    /* a server's without a certificate */
   char *pem, *key; /* certificates; a server's key */
   size_t pem_len, key_len;
   bool has_passphrase, has_alpn;
@@ -48,6 +49,7 @@ static void run_server(work_t *work)
     .key = {j->key, j->key_len},
     .passphrase = j->has_passphrase ? j->passphrase : NULL,
     .alpn = j->has_alpn ? j->alpn : NULL,
+    .is_bare = j->is_bare,
   };
   made(j, alk_tls_server_ctx(&opts, &work->err));
 }
@@ -144,8 +146,9 @@ napi_value tls_server_context(napi_env env, napi_callback_info info)
   napi_value argv[4];
   wrap_args(env, info, 4, argv);
   job_t *j = job_new(&server_work);
-  if (take_pem(env, argv[0], &j->pem, &j->pem_len) &&
-      take_pem(env, argv[1], &j->key, &j->key_len) &&
+  j->is_bare = wrap_is_null(env, argv[0]) && wrap_is_null(env, argv[1]);
+  if ((j->is_bare || (take_pem(env, argv[0], &j->pem, &j->pem_len) &&
+                      take_pem(env, argv[1], &j->key, &j->key_len))) &&
       take_text(env, argv[2], &j->has_passphrase, j->passphrase,
                 sizeof j->passphrase) &&
       take_text(env, argv[3], &j->has_alpn, j->alpn, sizeof j->alpn))
@@ -198,6 +201,20 @@ napi_value tls_info(napi_env env, napi_callback_info info)
   wrap_set(env, o, "name", wrap_text(env, tls.name));
   wrap_set(env, o, "resumed", resumed);
   return o;
+}
+
+napi_value tls_prove(napi_env env, napi_callback_info info)
+{
+  napi_value argv[3];
+  char name[ALK_TLS_NAME_MAX];
+  wrap_args(env, info, 3, argv);
+  bool is_over = wrap_is_null(env, argv[2]);
+  tls_wrap_t *w = wrap_arg(env, argv[0], &tls_class);
+  if (w == NULL || !wrap_str(env, argv[1], name, sizeof name)) return NULL;
+  const tls_wrap_t *other = is_over ? NULL : wrap_arg(env, argv[2], &tls_class);
+  if (other == NULL && !is_over) return NULL;
+  alk_tls_prove(w->ctx, name, other == NULL ? NULL : other->ctx);
+  return NULL;
 }
 
 /* A server's, to another thread: the number that takeTlsContext() there wants.

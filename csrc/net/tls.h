@@ -32,6 +32,8 @@ typedef struct {
   alk_pem_t key;  /* its private key */
   const char *passphrase; /* of the key; NULL: it is not encrypted */
   const char *alpn;       /* what to choose from; NULL: it is not looked at */
+  bool is_bare; /* there is no certificate yet, nor a key: all are refused, but
+                   for alk_tls_prove() */
 } alk_tls_server_opts_t;
 
 /* NULL: *err says why. They may be called on any thread. A server's
@@ -52,6 +54,15 @@ alk_tls_ctx_t *alk_tls_ctx_take(uint64_t number); /* NULL: there is none */
 alk_stream_t *alk_tls_client(alk_stream_t *inner, alk_tls_ctx_t *ctx,
                              const char *name);
 alk_stream_t *alk_tls_server(alk_stream_t *inner, alk_tls_ctx_t *ctx);
+
+/* From now on a server's ctx answers who looks whether name is its own by
+ * ALK_TLS_ACME (RFC 8737) with other, a context that has the certificate for
+ * that and chooses ALK_TLS_ACME alone; NULL: no longer. Such a stream opens as
+ * any, with that as its alpn, and nothing is to be said on it. name: in ASCII;
+ * of an address that of its reverse mapping (RFC 8738 §6). May be called on any
+ * thread. */
+#define ALK_TLS_ACME "acme-tls/1"
+void alk_tls_prove(alk_tls_ctx_t *ctx, const char *name, alk_tls_ctx_t *other);
 
 enum { ALK_TLS_NAME_MAX = 256 };
 

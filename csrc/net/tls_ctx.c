@@ -36,6 +36,7 @@ void alk_tls_ctx_free(alk_tls_ctx_t *ctx)
 {
   if (ctx == NULL || atomic_fetch_sub(&ctx->holders, 1) > 1) return;
   SSL_CTX_free(ctx->ssl);
+  tls_acme_free(ctx);
   tls_tickets_free(ctx->tickets);
   alk_free(ctx->alpn);
   alk_free(ctx);
@@ -294,6 +295,13 @@ static int choose(SSL *ssl, const unsigned char **out, unsigned char *out_len,
   return SSL_TLSEXT_ERR_OK;
 }
 
+/* The certificate of a proof is not looked at for its dates (RFC 8737 §3), and
+ * some are made without any that mean something. */
+static bool is_proof(const alk_tls_server_opts_t *opts)
+{
+  return opts->alpn != NULL && strcmp(opts->alpn, ALK_TLS_ACME) == 0;
+}
+
 alk_tls_ctx_t *alk_tls_server_ctx(const alk_tls_server_opts_t *opts,
                                   alk_err_t *err)
 {
@@ -303,11 +311,14 @@ alk_tls_ctx_t *alk_tls_server_ctx(const alk_tls_server_opts_t *opts,
   /* Tickets hold what a session needs: nothing of one stays here. */
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
   if (ctx->alpn != NULL) SSL_CTX_set_alpn_select_cb(c, choose, ctx);
+  tls_acme_watch(ctx);
+  ctx->is_bare = opts->is_bare;
   bool ok =
     SSL_CTX_set_session_id_context(c, (const unsigned char *) "alknet", 6) == 1;
   if (!ok) tls_why(NULL, "a TLS context", err);
-  if (ok && load_chain(c, &opts->cert, err) &&
-      load_key(c, &opts->key, opts->passphrase, err) && check_dates(c, err))
+  if (ok && (ctx->is_bare || (load_chain(c, &opts->cert, err) &&
+                              load_key(c, &opts->key, opts->passphrase, err) &&
+                              (is_proof(opts) || check_dates(c, err)))))
     return ctx;
   alk_tls_ctx_free(ctx);
   return NULL;

@@ -35,6 +35,8 @@ void tls_tickets_free(tls_tickets_t *t); /* NULL is fine */
 void tls_tickets_keep(tls_tickets_t *t, const char *name, SSL_SESSION *own);
 SSL_SESSION *tls_tickets_take(tls_tickets_t *t, const char *name);
 
+typedef struct tls_proof tls_proof_t;
+
 /* Whoever made it holds it, and each of its connections; those of a server's
  * may be on several loops, as it is only read. Its callbacks are no global ones
  * of OpenSSL: those would outlive an addon that is unloaded with a worker. */
@@ -45,8 +47,15 @@ struct alk_tls_ctx {
   size_t alpn_len;
   tls_tickets_t *tickets; /* NULL: a server's */
   uint32_t records_max;   /* to seal with one key */
+  tls_proof_t
+    *proofs; /* that a server's names are its own, for now: tls_acme.c alone */
+  bool is_bare; /* a server's that has no certificate yet */
 };
 alk_tls_ctx_t *tls_ctx_hold(alk_tls_ctx_t *ctx);
+
+/* Has ctx, a server's, look at each ClientHello. */
+void tls_acme_watch(alk_tls_ctx_t *ctx);
+void tls_acme_free(alk_tls_ctx_t *ctx);
 
 /* A connection as OpenSSL's callbacks see it: SSL_get_app_data(). */
 typedef struct {

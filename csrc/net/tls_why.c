@@ -18,6 +18,7 @@ static const struct {
   {SSL_R_NO_SHARED_CIPHER, "no cipher that both sides accept"},
   {SSL_R_UNSUPPORTED_PROTOCOL, "the peer is older than TLS 1.2"},
   {SSL_R_VERSION_TOO_LOW, "the peer is older than TLS 1.2"},
+  {SSL_R_CALLBACK_FAILED, "there is no certificate yet to show"},
   {SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC,
    "a record was changed on the way"},
 };
