@@ -79,7 +79,7 @@ types() {
 mocha() { ALKNET_MOCHA_COUNTS=$mocha_counts node tools/mocha-files.js "$@"; }
 
 # The tests of the API, of streams and of exits, in another Node and all its children.
-mocha_in() { PATH=$(dirname "$1"):$PATH mocha test --exclude interop/ --exclude hostile/ --exclude attack/; }
+mocha_in() { PATH=$(dirname "$1"):$PATH mocha test --exclude soak/ --exclude interop/ --exclude hostile/ --exclude attack/; }
 
 # mocha_in() as stages, for each Node of ALKNET_NODES; $1 is what to call: stage, or maybe.
 other_nodes() {

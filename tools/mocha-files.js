@@ -24,7 +24,7 @@ const LIMIT_MS = 20 * 60 * 1000
 const MOCHA = path.join(__dirname, '..', 'node_modules', 'mocha', 'bin', 'mocha.js')
 
 // The longest first, so that none of them is left alone at the end.
-const ORDER = ['interop', 'exit', 'hostile', 'attack', 'streams', 'faults']
+const ORDER = ['soak', 'interop', 'exit', 'hostile', 'attack', 'streams', 'faults']
 
 function filesOf (name) {
   if (!fs.statSync(name).isDirectory()) return [name]
