@@ -34,7 +34,7 @@ class HttpStream extends Stream {
     this._session._channels.openStream(this._target, this._canceled.signal, (channel) => this._own(channel)).then(() => {
       callback()
       this.emit('connect')
-    }, callback)
+    }, (err) => callback(this._canceled.signal.aborted ? null : err)) // who destroys it says what is wrong, if anything
   }
 
   destroy (err) {

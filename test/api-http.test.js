@@ -82,6 +82,18 @@ for (const sshEngine of alknet.versions.engines) {
       await assert.rejects(once(silent, 'response'), { code: 'ECONNRESET' })
     })
 
+    it('http.Agent: a request given up while its channel opens ends as over a socket', async () => {
+      const session = await (await startServer(scope, { sshEngine })).login()
+      const there = await web(scope)
+      const agent = session.httpAgent()
+      for (const err of [undefined, new RangeError('mine')]) {
+        const request = http.get(`http://127.0.0.1:${there.port}/`, { agent })
+        request.once('socket', () => request.destroy(err))
+        await assert.rejects(once(request, 'response'), err ?? { code: 'ECONNRESET' })
+      }
+      assert.strictEqual(await get(http, `http://127.0.0.1:${there.port}/`, { agent }), `GET 127.0.0.1:${there.port} /`)
+    })
+
     it('http.Agent: what cannot be reached is an error of the request', async () => {
       const { server, login } = await startServer(scope, { sshEngine, forwarding: { default: 'deny' } })
       const session = await login()
