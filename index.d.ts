@@ -105,6 +105,10 @@ export interface ClientOptions extends CommonOptions, SocksOptions {
   tlsServerName?: string
   /** For tls: certificates (PEM) to trust besides the system's. */
   tlsCa?: PathOrBytes | PathOrBytes[]
+  /** For tls: protocols to offer (ALPN), an array or `'a,b'`. **Default:** none; with `stealth` `'h2,http/1.1'`. */
+  tlsAlpn?: string | string[]
+  /** For tls: says hello as curl does, and hides how long its first records are. **Default:** `false`. */
+  stealth?: boolean
   /** For tls: do not check the certificate; each start is logged as an error. **Default:** `false`. */
   insecure?: boolean
   /** Private keys, tried in this order; each with the certificate in `PATH-cert.pub` first, where there is one. */
@@ -192,6 +196,8 @@ export interface ListenerOptions {
   transport?: 'tcp' | 'tls'
   listen: string | string[]
   /** **Default:** the server's. */
+  tlsAlpn?: string | string[]
+  /** **Default:** the server's. */
   tlsCert?: PathOrBytes
   /** **Default:** the server's. */
   tlsKey?: PathOrBytes
@@ -216,6 +222,8 @@ export interface ServeOptions extends CommonOptions {
   tlsCert?: PathOrBytes
   /** Its private key, PEM. */
   tlsKey?: PathOrBytes
+  /** For tls: protocols to choose from (ALPN), the best first. A client that offers others alone is turned away. **Default:** it is not looked at. */
+  tlsAlpn?: string | string[]
   /** Seconds for a client's TLS handshake. **Default:** `10`. */
   tlsHandshakeTimeout?: Seconds
   /** What clients may reach, and where they may listen: docs/policy.md. */
@@ -283,6 +291,8 @@ interface AuthorizeFrom {
   readonly remoteAddress: string
   readonly remotePort: number
   readonly transport: 'tcp' | 'tls' | 'stream'
+  /** Where the transport is tls. */
+  readonly tls?: TlsInfo
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: AbortSignal
 }
@@ -331,12 +341,21 @@ export interface SessionInfo {
   macIn: string
   macOut: string
   /** Where TLS is spoken. */
-  tls?: {
-    version: 'TLSv1.2' | 'TLSv1.3'
-    cipher: string
-    /** By a ticket of an earlier connection. */
-    resumed: boolean
-  }
+  tls?: TlsInfo
+}
+
+/** What TLS has agreed on. */
+export interface TlsInfo {
+  readonly version: 'TLSv1.2' | 'TLSv1.3'
+  readonly cipher: string
+  /** The protocol that the server has chosen (ALPN), or null. */
+  readonly alpn: string | null
+  /** Whom the client has asked for (SNI), as it wrote it: escape it before showing it. Null: nobody, or an address. */
+  readonly servername: string | null
+  /** By a ticket of an earlier connection. */
+  readonly resumed: boolean
+  /** SHA-256 of the peer's certificate, `'AB:CD:…'`; null at the server, which asks for none. */
+  readonly fingerprint256: string | null
 }
 
 export interface Identity {
@@ -356,6 +375,8 @@ export interface AuthInfo {
   remoteAddress: string
   remotePort: number
   transport: 'tcp' | 'tls' | 'stream'
+  /** Where the transport is tls. */
+  tls?: TlsInfo
 }
 
 export interface ConnectionInfo extends AuthInfo {

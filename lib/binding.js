@@ -135,9 +135,10 @@
  *   events   onopen(stream): once; it leads there. Or onclose(err): once.
  *            err.reason is the number that the proxy gave
  *
- * TlsContext tlsClientContext(pem | null, alpn | null): Promise<TlsContext> —
- *            certificates to trust, and nobody else's; null: anybody is trusted.
- *            alpn: 'h2,http/1.1', what to offer
+ * TlsContext tlsClientContext(pem | null, alpn | null, isDisguised): Promise<
+ *            TlsContext> — certificates to trust, and nobody else's; null: anybody
+ *            is trusted. alpn: 'h2,http/1.1', what to offer. isDisguised: it says
+ *            hello as curl does
  *            tlsServerContext(certPem, keyPem, passphrase | null, alpn | null):
  *            Promise<TlsContext>. Bytes. Rejects with ERR_ALKNET_KEY for what is
  *            wrong with the key, ERR_ALKNET_TLS for the certificate, which has to
@@ -150,9 +151,12 @@
  *            which is taken, open or opening; it opens when the handshake is
  *            done. name: who it has to be; null only if anybody is trusted
  *            tlsServer(stream, context): Stream
- *            tlsInfo(stream): { version, cipher, alpn, name, resumed } | null of
- *            an open one; alpn and name (what the client has asked for): '' for
- *            none; else as the peer chose them
+ *            tlsInfo(stream): { version, cipher, alpn, name, resumed,
+ *            fingerprint256 } | null of an open one; alpn and name (what the
+ *            client has asked for): '' for none; else as the peer chose them.
+ *            fingerprint256: 'AB:CD:…' of the peer's certificate, or null
+ *            tlsPad(stream): the next few records of it hide their length, where
+ *            TLS 1.3 is spoken
  *            An end without close_notify is onclose(err), ERR_ALKNET_LOST
  *
  * Relay      relay(a, b, ms): joins two streams, open or still opening; with ms

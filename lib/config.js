@@ -5,7 +5,7 @@
  *
  *   [server]          the flags of alknet serve, without the dashes
  *   [forwarding]      default, rules, permit-listen
- *   [[listeners]]     transport, listen, tls-cert, tls-key: one place, or several
+ *   [[listeners]]     transport, listen, tls-cert, tls-key, tls-alpn: one place, or several
  *   [client]          the flags of alknet connect
  *   [profiles.NAME]   the same, over [client], with --profile NAME
  *
@@ -26,7 +26,7 @@ const { TomlProblem, parseToml } = require('./toml')
 const MAX_FILE = 1024 * 1024
 const SECTIONS = ['server', 'forwarding', 'listeners', 'client', 'profiles']
 const PARTS = { default: 'default', rules: 'rules', 'permit-listen': 'permitListen' }
-const LISTENER = { transport: 'transport', listen: 'listen', 'tls-cert': 'tlsCert', 'tls-key': 'tlsKey' }
+const LISTENER = { transport: 'transport', listen: 'listen', 'tls-cert': 'tlsCert', 'tls-key': 'tlsKey', 'tls-alpn': 'tlsAlpn' }
 const LOG = ['log-level', 'log-format', 'log-time', 'log-file', 'quiet']
 
 // Flags that are called otherwise than their option.

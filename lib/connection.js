@@ -23,6 +23,7 @@ const { nativeOptions } = require('./native-options')
 const { Outbound } = require('./outbound')
 const { Relays } = require('./relays')
 const { Trace, channelOver } = require('./trace')
+const { tlsInfo } = require('./tls-handshake')
 const { within } = require('./within')
 
 const CLOSE_MS = 2000
@@ -41,6 +42,7 @@ const OFFENCES = { login_grace: 'grace_exceeded', max_auth_attempts: 'auth_faile
 class Connection {
   /** server: of server.js. stream: open. peer: { address, port, transport }, address '' where there is none. ticket: of limits.enter(). */
   constructor (server, stream, peer, ticket) {
+    const tls = tlsInfo(stream) // before it is taken
     this._session = binding.sshServer(stream, nativeOptions(server._options, {
       listens: true,
       hostKeys: server._hostKeys,
@@ -49,10 +51,11 @@ class Connection {
     this._session.owner = this
     this._server = server
     this._peer = peer
+    this._secured = tls === null ? {} : { tls }
     this._remote = peer.address === '' ? {} : { remote_addr: peer.address, remote_port: peer.port }
     this._ticket = ticket
     this._login = new Login(server, this._remote, ticket, {
-      remoteAddress: peer.address, remotePort: peer.port, transport: peer.transport
+      remoteAddress: peer.address, remotePort: peer.port, transport: peer.transport, ...this._secured
     })
     /** What users see of it, once somebody has logged in. */
     this.session = null
@@ -168,7 +171,8 @@ class Connection {
       user: this._login.user,
       remoteAddress: this._peer.address,
       remotePort: this._peer.port,
-      transport: this._peer.transport
+      transport: this._peer.transport,
+      ...this._secured
     }
   }
 

@@ -20,6 +20,7 @@ const { NO_NAME } = require('./host-key-refusals')
 const { Keepalive } = require('./keepalive')
 const { nativeOptions } = require('./native-options')
 const { Requests } = require('./requests')
+const { tlsInfo } = require('./tls-handshake')
 const { openTransport } = require('./transport')
 
 // Of whom only a stream is known: no known_hosts line but one for all is about it.
@@ -29,11 +30,6 @@ const NO_WIRE = { received: () => 0, sent: () => 0 }
 
 // A peer that no longer reads cannot hold close() back for longer.
 const CLOSE_MS = 2000
-
-function tlsOf (transport) {
-  const { version, cipher, resumed } = binding.tlsInfo(transport)
-  return { version, cipher, resumed }
-}
 
 class Link {
   /** session: of session.js. server: { host, port }, or null. */
@@ -186,7 +182,7 @@ class Link {
     const { user, hostKeyAlgorithms, handshakeTimeout } = this._options
     const types = this._known.types(this._name.host, this._name.port)
     this.stage = 'kex'
-    if (this._session._tls !== null) this._tls = tlsOf(transport)
+    if (this._session._tls !== null) this._tls = tlsInfo(transport)
     let timer
     return new Promise((resolve, reject) => {
       timer = setTimeout(() => this.close(fail('TIMEOUT', this.stage, `no login within ${handshakeTimeout} s (handshakeTimeout)`)),

@@ -7,7 +7,7 @@
 
 const { optionError } = require('./errors')
 const { formatHostPort, printable } = require('./addresses')
-const { oneOf, pathOrBytes, serverListen, several } = require('./option-checks')
+const { oneOf, pathOrBytes, protocols, serverListen, several } = require('./option-checks')
 
 /** What a server can speak on a port of its own, and which port that mostly is. */
 const DEFAULT_PORTS = { tcp: 22, tls: 443 }
@@ -24,12 +24,12 @@ function listenSpec (name, value) {
   return { ...serverListen(name, match[2]), transport: scheme }
 }
 
-const ENTRY = { transport: transportOf, listen: several(listenSpec), tlsCert: pathOrBytes, tlsKey: pathOrBytes }
+const ENTRY = { transport: transportOf, listen: several(listenSpec), tlsCert: pathOrBytes, tlsKey: pathOrBytes, tlsAlpn: protocols }
 
-/** One of `listeners`: { transport, listen, tlsCert, tlsKey }. */
+/** One of `listeners`: { transport, listen, tlsCert, tlsKey, tlsAlpn }. */
 function listenerEntry (name, value) {
   if (value === null || typeof value !== 'object' || Array.isArray(value) || value instanceof Uint8Array) {
-    throw optionError(name, 'must be objects { transport, listen, tlsCert, tlsKey }')
+    throw optionError(name, `must be objects { ${Object.keys(ENTRY).join(', ')} }`)
   }
   const out = {}
   for (const key of Object.keys(value)) {
@@ -54,37 +54,38 @@ function formatPlaces (list) {
   return list.map(({ transport, address, port, fd }) => `${transport}://${fd === undefined ? formatHostPort(address, port) : `fd:${fd}`}`)
 }
 
-function placesOf (list, { transport, tlsCert, tlsKey }) {
+function placesOf (list, { transport, tlsCert, tlsKey, tlsAlpn }) {
   return list.map((one) => {
     const place = { ...one, transport: one.transport ?? transport }
-    return place.transport === 'tls' ? { ...place, tlsCert, tlsKey } : place
+    return place.transport === 'tls' ? { ...place, tlsCert, tlsKey, ...tlsAlpn !== undefined && { tlsAlpn } } : place
   })
 }
 
-function checkPlaces (places, option, { tlsCert, tlsKey }) {
+function checkPlaces (places, option, options) {
   for (const place of places.filter((one) => one.transport === 'tls')) {
     if (place.tlsCert === undefined) throw optionError(option('tlsCert'), 'is required for tls: the certificate and those it was signed with, PEM')
     if (place.tlsKey === undefined) throw optionError(option('tlsKey'), 'is required for tls: the certificate\'s private key, PEM')
   }
   if (places.some((one) => one.transport === 'tls')) return
-  if (tlsCert !== undefined) throw optionError('tlsCert', 'nothing listens for tls: set transport, or listen to tls://addr:port')
-  if (tlsKey !== undefined) throw optionError('tlsKey', 'nothing listens for tls: set transport, or listen to tls://addr:port')
+  for (const name of ['tlsCert', 'tlsKey', 'tlsAlpn']) {
+    if (options[name] !== undefined) throw optionError(name, 'nothing listens for tls: set transport, or listen to tls://addr:port')
+  }
 }
 
 /**
  * All places that checked options of serve() name: { transport, address, port }, or
- * { transport, fd }, and tlsCert and tlsKey for tls. An entry of listeners without a certificate
- * has that of the options.
+ * { transport, fd }, and tlsCert, tlsKey and tlsAlpn for tls. What an entry of listeners leaves
+ * out is that of the options.
  */
 function listenPlaces (options) {
-  const { listen, listeners, transport, tlsCert, tlsKey } = options
+  const { listen, listeners } = options
   if (listeners === undefined) {
     const places = placesOf(listen ?? [defaultPlace(options)], options)
     checkPlaces(places, (name) => name, options)
     return places
   }
   if (listen !== undefined) throw optionError('listeners', 'makes no sense together with listen: say all in one of them')
-  const places = listeners.flatMap((one) => placesOf(one.listen, { transport, tlsCert, tlsKey, ...one }))
+  const places = listeners.flatMap((one) => placesOf(one.listen, { ...options, ...one }))
   checkPlaces(places, (name) => name, options)
   return places
 }

@@ -96,6 +96,19 @@ function ipAddress (name, value) {
   return value
 }
 
+const PROTOCOL = /^[\x21-\x2b\x2d-\x7e]+$/
+
+/** Names of protocols (RFC 7301): an array or 'a,b', given back as the latter. */
+function protocols (name, value) {
+  const list = typeof value === 'string' ? value.split(',') : value
+  if (!Array.isArray(list) || !list.every((one) => typeof one === 'string' && PROTOCOL.test(one)) || list.length === 0) {
+    throw optionError(name, 'must be a list of names of protocols: h2,http/1.1')
+  }
+  const text = [...new Set(list)].join(',')
+  if (text.length > 255) throw optionError(name, 'must have 255 characters in all at most')
+  return text
+}
+
 /** One or several of what check takes, always given back as an array. */
 function several (check, min = 1) {
   return (name, value) => {
@@ -274,6 +287,7 @@ module.exports = {
   passphrase,
   pathOrBytes,
   pin,
+  protocols,
   remoteBind,
   seconds,
   serverAddress,

@@ -16,7 +16,7 @@ const { LEVELS, FORMATS } = require('./log')
 const { DEFAULT_PORTS, defaultPlace, listenPlaces, listenSpec, listenerEntry } = require('./listen-options')
 const { parseProxies } = require('./proxies')
 const {
-  abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, metricsListen, oneOf, parsedBy, passphrase, pathOrBytes, pin, remoteBind, seconds, serverAddress, several, socketPath, socksAuth, socksListen, text
+  abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, metricsListen, oneOf, parsedBy, passphrase, pathOrBytes, pin, protocols, remoteBind, seconds, serverAddress, several, socketPath, socksAuth, socksListen, text
 } = require('./option-checks')
 const { network, penalties } = require('./penalty-options')
 
@@ -176,7 +176,9 @@ const CLIENT = {
   stream: [duplex],
   tlsServerName: [tlsName],
   tlsCa: [several(pathOrBytes, 0), []],
+  tlsAlpn: [protocols],
   insecure: [flag, false],
+  stealth: [flag, false],
   identity: [several(pathOrBytes)],
   certificate: [several(pathOrBytes, 0), []],
   user: [USER, 'alknet'],
@@ -214,6 +216,7 @@ const SERVER = {
   listeners: [several(listenerEntry)],
   tlsCert: [pathOrBytes],
   tlsKey: [pathOrBytes],
+  tlsAlpn: [protocols],
   tlsHandshakeTimeout: [seconds(1, DAY), 10],
   forwarding: [forwarding, forwarding('forwarding', {})],
   maxConnectionsPerIp: [integer(0, 1e6), 0],
@@ -243,7 +246,7 @@ const PLANNED_SERVER = [
 // What a server takes over while it runs. The rest waits for the next start.
 const RELOADABLE = [
   'authorizedKeys', 'certAuthority', 'revokedKeys', 'forwarding', 'maxConnectionsPerIp', 'maxAuthAttempts', 'maxUnauthenticated', 'maxUnauthenticatedPerIp', 'loginGrace',
-  'tlsCert', 'tlsKey', 'tlsHandshakeTimeout',
+  'tlsCert', 'tlsKey', 'tlsAlpn', 'tlsHandshakeTimeout',
   'penalties', 'penaltyExempt', 'maxSessions', 'maxLookups', 'maxChannels', 'maxRemoteForwards', 'connectTimeout', 'proxy', 'keepalive', 'keepaliveMax', 'authorize', 'authorizeTimeout'
 ]
 
@@ -309,10 +312,13 @@ function isLoopback (address) {
   return address === '::1' || address.startsWith('127.')
 }
 
+// What the client offers that the hello of csrc/net/tls_ctx.c is taken from.
+const STEALTH_ALPN = 'h2,http/1.1'
+
 // What would have no effect is a mistake, and one about trust is a grave one.
-function checkTls ({ transport, stream, server, tlsServerName, tlsCa, insecure }) {
+function checkTls ({ transport, stream, server, tlsServerName, tlsCa, tlsAlpn, insecure, stealth }) {
   if (transport !== 'tls') {
-    for (const [name, isSet] of [['tlsServerName', tlsServerName !== undefined], ['tlsCa', tlsCa.length > 0], ['insecure', insecure]]) {
+    for (const [name, isSet] of [['tlsServerName', tlsServerName !== undefined], ['tlsCa', tlsCa.length > 0], ['tlsAlpn', tlsAlpn !== undefined], ['insecure', insecure], ['stealth', stealth]]) {
       if (isSet) throw optionError(name, 'makes sense only with the transport tls')
     }
     return
@@ -339,6 +345,7 @@ function checkClient (out) {
   if (out.stream !== undefined) checkStream(out)
   else if (out.server === undefined) throw optionError('server', 'is required: host[:port]')
   checkTls(out)
+  if (out.stealth) out.tlsAlpn ??= STEALTH_ALPN
   out.server = out.server?.map((one) => ({ ...one, port: one.port ?? DEFAULT_PORTS[out.transport] }))
   if (out.identity === undefined) throw optionError('identity', 'is required: a private key (alknet keygen makes one)')
   out.knownHosts ??= [configFile('.config', 'alknet', 'known_hosts'), configFile('.ssh', 'known_hosts')]

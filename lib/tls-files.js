@@ -51,7 +51,7 @@ let last = { key: '', context: new WeakRef({}) }
 async function readCa (source) {
   const { data, name } = await readPem(source, 'tlsCa')
   // By itself: what is wrong with it would else be wrong with all of them.
-  await binding.tlsClientContext(data, null).catch((err) => {
+  await binding.tlsClientContext(data, null, false).catch((err) => {
     throw optionError('tlsCa', name === 'tlsCa' ? err.message : `${name}: ${err.message}`, err)
   })
   return data
@@ -65,15 +65,16 @@ async function allTrusted (tlsCa) {
 
 /**
  * A client's context.
- * @param {object} options tlsCa and insecure, of clientOptions()
+ * @param {object} options tlsCa, tlsAlpn, insecure and stealth, of clientOptions()
  * @returns {Promise<object>} the addon's TlsContext
  */
-async function clientContext ({ tlsCa, insecure }) {
+async function clientContext ({ tlsCa, tlsAlpn = null, insecure, stealth = false }) {
   const pem = insecure ? null : await allTrusted(tlsCa)
-  const key = pem === null ? 'insecure' : crypto.createHash('sha256').update(pem).digest('hex')
+  const roots = pem === null ? 'insecure' : crypto.createHash('sha256').update(pem).digest('hex')
+  const key = `${roots} ${stealth} ${tlsAlpn}`
   const before = last.key === key ? last.context.deref() : undefined
   if (before !== undefined) return before
-  const context = await binding.tlsClientContext(pem, null).catch((err) => {
+  const context = await binding.tlsClientContext(pem, tlsAlpn, stealth).catch((err) => {
     throw optionError('tlsCa', `the system's CAs: ${err.message}`, err)
   })
   last = { key, context: new WeakRef(context) }
@@ -88,18 +89,19 @@ async function askPassphrase (passphrase, name) {
 /**
  * A server's context. Throws when the certificate and the key are not for each
  * other, or the certificate is not valid now.
- * @param {object} place tlsCert and tlsKey: paths, or bytes
+ * @param {object} place tlsCert and tlsKey: paths, or bytes; tlsAlpn: what to
+ *   choose from, if that is looked at
  * @param {object} options passphrase and signal, of serverOptions()
  * @returns {Promise<object>} the addon's TlsContext
  */
-async function serverContext ({ tlsCert, tlsKey }, { passphrase, signal }) {
+async function serverContext ({ tlsCert, tlsKey, tlsAlpn = null }, { passphrase, signal }) {
   const cert = await readPem(tlsCert, 'tlsCert')
   const key = await readPem(tlsKey, 'tlsKey')
   try {
     const isEncrypted = /-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m.test(key.data.toString('latin1'))
     const answer = isEncrypted ? await askPassphrase(passphrase, key.name) : null
     if (signal?.aborted) throw canceled('listen', signal.reason)
-    return await binding.tlsServerContext(cert.data, key.data, answer, null)
+    return await binding.tlsServerContext(cert.data, key.data, answer, tlsAlpn)
   } catch (err) {
     if (!(err instanceof AlknetError) || err.code === 'ERR_ALKNET_CANCELED') throw err
     const [option, { name }] = err.code === 'ERR_ALKNET_KEY' ? ['tlsKey', key] : ['tlsCert', cert]
@@ -109,9 +111,12 @@ async function serverContext ({ tlsCert, tlsKey }, { passphrase, signal }) {
   }
 }
 
+// What tells the context of one place from that of another.
+const WHAT = ['tlsCert', 'tlsKey', 'tlsAlpn']
+
 /**
  * The contexts for places of listenPlaces(), in their order; null where no TLS
- * is spoken. Places with the same files share one.
+ * is spoken. Places with the same files and protocols share one.
  */
 async function serverContexts (places, options) {
   const made = []
@@ -121,7 +126,7 @@ async function serverContexts (places, options) {
       out.push(null)
       continue
     }
-    let one = made.find(({ tlsCert, tlsKey }) => tlsCert === place.tlsCert && tlsKey === place.tlsKey)
+    let one = made.find((other) => WHAT.every((name) => other[name] === place[name]))
     if (one === undefined) {
       // One after the other: a passphrase prompt is for one key.
       one = { ...place, context: await serverContext(place, options) }

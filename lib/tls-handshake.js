@@ -8,6 +8,7 @@
  *   server: stream -> Handshake -> an open stream, or why there is none
  */
 
+const binding = require('./binding')
 const { canceled, fail } = require('./errors')
 
 /** What went wrong on the way is this stage's, whoever noticed it. */
@@ -82,4 +83,15 @@ function secure (handle, { timeoutMs, limit, signal }) {
   })
 }
 
-module.exports = { Handshake, secure }
+/**
+ * What TLS has agreed on over an open stream of the addon, as users see it; null
+ * where it is not spoken. A name is as the client has written it.
+ */
+function tlsInfo (stream) {
+  const info = binding.tlsInfo(stream)
+  if (info === null) return null
+  const { version, cipher, alpn, name, resumed, fingerprint256 } = info
+  return Object.freeze({ version, cipher, alpn: alpn === '' ? null : alpn, servername: name === '' ? null : name, resumed, fingerprint256 })
+}
+
+module.exports = { Handshake, secure, tlsInfo }

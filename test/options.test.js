@@ -113,6 +113,8 @@ describe('options', () => {
     wrong({ listen: 'tls://127.0.0.1:1', tlsCert: 'c' }, 'tlsKey', /is required for tls/)
     wrong({ listen: '127.0.0.1:1', ...tls }, 'tlsCert', /nothing listens for tls/)
     wrong({ listen: '127.0.0.1:1', tlsKey: 'k' }, 'tlsKey', /nothing listens for tls/)
+    wrong({ listen: '127.0.0.1:1', tlsAlpn: 'h2' }, 'tlsAlpn', /nothing listens for tls/)
+    assert.deepStrictEqual(places({ listeners: [{ listen: 'tls://127.0.0.1:1', tlsAlpn: ['h2', 'x'] }, { listen: 'tls://127.0.0.1:2' }], tlsAlpn: 'h2,h2', ...tls }).map((one) => one.tlsAlpn), ['h2,x', 'h2'])
     wrong({ listen: 'ws://127.0.0.1:1' }, 'listen', /"ws:\/\/" is not one of tcp:\/\/, tls:\/\//)
     wrong({ listen: 'tls://127.0.0.1', ...tls }, 'listen', /has no port/)
     wrong({ listen: 'tls://example.com:1', ...tls }, 'listen', /not an IP address/)
@@ -124,12 +126,14 @@ describe('options', () => {
   })
 
   it('of tls have no effect elsewhere, and say so', () => {
-    for (const [name, value] of [['tlsServerName', 'a'], ['tlsCa', 'ca.pem'], ['insecure', true]]) {
+    for (const [name, value] of [['tlsServerName', 'a'], ['tlsCa', 'ca.pem'], ['tlsAlpn', 'h2'], ['insecure', true], ['stealth', true]]) {
       refuses(() => clientOptions({ ...CLIENT, [name]: value }), name, /only with the transport tls/)
       clientOptions({ ...CLIENT, transport: 'tls', [name]: value })
     }
     refuses(() => clientOptions({ ...CLIENT, transport: 'tls', tlsCa: 'x', insecure: true }), 'insecure', /together with tlsCa/)
     assert.strictEqual(clientOptions({ ...CLIENT, transport: 'tls', tlsServerName: 'BÜCHER.example' }).tlsServerName, 'xn--bcher-kva.example')
+    const alpnOf = (options) => clientOptions({ ...CLIENT, transport: 'tls', ...options }).tlsAlpn
+    assert.deepStrictEqual([alpnOf({}), alpnOf({ stealth: true }), alpnOf({ stealth: true, tlsAlpn: ['http/1.1'] })], [undefined, 'h2,http/1.1', 'http/1.1'])
     const { server, ...nameless } = { ...CLIENT, hostKey: PIN, stream: new PassThrough(), transport: 'tls' }
     refuses(() => clientOptions(nameless), 'tlsServerName', /is required for tls over a stream/)
     clientOptions({ ...nameless, tlsServerName: 'a' })
@@ -173,6 +177,8 @@ describe('options', () => {
     acceptNew: ['yes', 1],
     tlsServerName: ['', 'a b', 'a:1', 7, 'x'.repeat(300)],
     tlsCa: ['', 5, null],
+    tlsAlpn: ['', 'a,,b', 'a b', 'ä', [], ['a,b'], [5], 7, 'x'.repeat(256), Array.from({ length: 50 }, (_, i) => `proto${i}`)],
+    stealth: ['yes', 1],
     insecure: ['yes', 1],
     socks5: ['', 'name:1', '127.0.0.1', '1.2.3.4:99999', 7],
     socks5Auth: ['', 'user', ':p', 'u:', `${'u'.repeat(256)}:p`],
@@ -201,7 +207,7 @@ describe('options', () => {
   }
 
   it('refuse wrong options of a server', () => {
-    const cases = { listen: ['', 'name:1', '127.0.0.1', '1.2.3.4:x', [5], 'fd:2', 'fd:x', 'fd:1234567890', { fd: 3 }], maxAuthAttempts: [0], loginGrace: [0], maxUnauthenticated: [-1], maxUnauthenticatedPerIp: [-1, 1.5], onConnection: [1], tlsHandshakeTimeout: [0, '2d', 1.5], tlsCert: ['', 5], tlsKey: ['', null] }
+    const cases = { listen: ['', 'name:1', '127.0.0.1', '1.2.3.4:x', [5], 'fd:2', 'fd:x', 'fd:1234567890', { fd: 3 }], maxAuthAttempts: [0], loginGrace: [0], maxUnauthenticated: [-1], maxUnauthenticatedPerIp: [-1, 1.5], onConnection: [1], tlsHandshakeTimeout: [0, '2d', 1.5], tlsCert: ['', 5], tlsKey: ['', null], tlsAlpn: ['', 'a,,b', 5] }
     for (const [name, values] of Object.entries(cases)) {
       for (const value of values) refuses(() => serverOptions({ ...SERVER, [name]: value }), name, new RegExp(`^${name}: `))
     }

@@ -1,6 +1,7 @@
 'use strict'
 
 const assert = require('assert')
+const crypto = require('crypto')
 const { once } = require('events')
 const fs = require('fs')
 const net = require('net')
@@ -90,13 +91,63 @@ describe('tls', () => {
   }
 
   it('tells what was agreed on, and takes up again what was before', async () => {
-    const { login } = await secure()
+    const { login, server } = await secure()
     const first = await login()
-    assert.deepStrictEqual(first.info.tls, { version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', resumed: false })
+    const fingerprint256 = new crypto.X509Certificate(fs.readFileSync(id.cert)).fingerprint256
+    const agreed = { version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', alpn: null, servername: null, resumed: false }
+    assert.deepStrictEqual(first.info.tls, { ...agreed, fingerprint256 })
+    assert.deepStrictEqual(server.sessions()[0].tls, { ...agreed, fingerprint256: null })
     await echo(first)
     const second = await login() // of the same process, to the same server
     assert.strictEqual(second.info.tls.resumed, true)
+    assert.strictEqual(second.info.tls.fingerprint256, fingerprint256)
     await echo(second)
+  })
+
+  it('tells the server whom the client has asked for, and by which protocol', async () => {
+    const named = ca.issue({ names: 'DNS:tunnel.example,IP:127.0.0.1' })
+    const told = []
+    const { server, login } = await secure({
+      tlsCert: named.cert,
+      tlsKey: named.key,
+      tlsAlpn: ['h3', 'h2', 'http/1.1'],
+      authorize: ({ kind, tls }) => { told.push([kind, tls]); return true },
+      onConnection: (stream, { tls }) => { told.push(['connection', tls]); stream.end('x') }
+    })
+    server.on('auth', ({ tls }) => told.push(['auth', tls]))
+    const session = await login({ tlsServerName: 'tunnel.example', tlsAlpn: 'http/1.1,h2' })
+    assert.deepStrictEqual([session.info.tls.alpn, session.info.tls.servername], ['h2', 'tunnel.example'])
+    await textOf(await session.open({ host: 'alknet-x', port: 0 }))
+    assert.deepStrictEqual(told.map(([kind, { alpn, servername }]) => [kind, alpn, servername]),
+      ['key', 'auth', 'channel', 'connection'].map((kind) => [kind, 'h2', 'tunnel.example']))
+    const [one] = server.sessions()
+    assert.deepStrictEqual([one.tls.alpn, one.tls.servername], ['h2', 'tunnel.example'])
+    assert(Object.isFrozen(one.tls))
+    const silent = await login() // it offers nothing
+    assert.deepStrictEqual([silent.info.tls.alpn, silent.info.tls.servername], [null, null])
+    await assert.rejects(login({ tlsAlpn: 'imap' }), TLS(/no application protocol \(alert 120\)$/))
+  })
+
+  it('works in disguise, with tickets too', async () => {
+    const { login, server } = await secure({ tlsAlpn: 'http/1.1' })
+    for (const resumed of [false, true]) {
+      const session = await login({ stealth: true })
+      assert.deepStrictEqual([session.info.tls.version, session.info.tls.alpn, session.info.tls.resumed], ['TLSv1.3', 'http/1.1', resumed])
+      await echo(session)
+      await session.close()
+    }
+    assert.strictEqual((await login()).info.tls.resumed, false) // another context, for another hello
+    assert.strictEqual(server.sessions().length, 1)
+  })
+
+  it('looks at no protocol unless it is told to, and has no TLS to tell of over tcp', async () => {
+    const seen = []
+    const { server, login } = await secure({ listen: ['tls://127.0.0.1:0', '127.0.0.1:0'], onConnection: (stream, info) => { seen.push(info); stream.end('x') } })
+    assert.strictEqual((await login({ tlsAlpn: ['anything', 'h2'] })).info.tls.alpn, null)
+    const plain = await login({ server: `127.0.0.1:${server.address()[1].port}`, transport: 'tcp', tlsCa: undefined })
+    await textOf(await plain.open({ host: 'alknet-x', port: 0 }))
+    assert(!('tls' in plain.info) && !('tls' in seen[0]))
+    assert.deepStrictEqual(server.sessions().map((one) => 'tls' in one), [true, false])
   })
 
   it('is verified: names, addresses, CAs', async () => {

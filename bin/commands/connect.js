@@ -99,6 +99,8 @@ function addFlags (command) {
     .addOption(list('--server <host[:port]>', 'the server (required; default port: 22, for tls 443); several are tried in order, the last good one first (repeatable, or a,b)', 'ALKNET_SERVER'))
     .addOption(new Option('--retry', 'go on until the first connection is there, as after a loss; what only you can change is still fatal'))
     .addOption(value('--tls-server-name <name>', 'whom to ask for with tls, and whose certificate it has to be (default: the server\'s name)'))
+    .addOption(value('--tls-alpn <list>', 'protocols to offer with tls: a,b (default: none; with --stealth h2,http/1.1)'))
+    .addOption(new Option('--stealth', 'say hello with tls as curl does, and hide what the sizes of the first records tell'))
     .addOption(repeatable('--tls-ca <path>', 'certificates (PEM) to trust besides the system\'s (repeatable)'))
     .addOption(new Option('--insecure', 'do not check the certificate: only the host key says who the server is'))
     .addOption(repeatable('--identity <path>', 'private key (repeatable; required)', 'ALKNET_IDENTITY'))

@@ -123,6 +123,7 @@ function addFlags (command) {
     .addOption(repeatable('--listen <addr:port>', 'where to listen; tls://addr:port or tcp://addr:port says what is spoken there (repeatable; port 0: any; fd:3: a socket that the process was started with; default: 0.0.0.0:22, for tls 0.0.0.0:443)'))
     .addOption(value('--tls-cert <path>', 'certificate for tls, and those it was signed with (PEM)'))
     .addOption(value('--tls-key <path>', 'its private key (PEM)'))
+    .addOption(value('--tls-alpn <list>', 'protocols to choose from with tls, the best first: a,b; a client that offers others is turned away (default: not looked at)'))
     .addOption(number('--tls-handshake-timeout <seconds>', 'time for a client\'s TLS handshake (default: 10)'))
     .addOption(number('--max-connections-per-ip <n>', '0: no limit (default: 0)'))
     .addOption(number('--max-auth-attempts <n>', 'keys a connection may try or ask about (default: 10)'))

@@ -167,6 +167,7 @@ static bool add_functions(napi_env env, napi_value exports)
     {"tlsServer", tls_server},
     {"tlsInfo", tls_info},
     {"tlsProve", tls_prove},
+    {"tlsPad", tls_pad},
     {"readPrivateKey", key_read_private},
     {"readPublicBlob", key_read_blob},
     {"generateKey", key_generate},

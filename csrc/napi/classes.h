@@ -69,6 +69,7 @@ napi_value tls_server(napi_env env, napi_callback_info info);
 napi_value tls_take_parcel(napi_env env, napi_callback_info info);
 napi_value tls_info(napi_env env, napi_callback_info info);
 napi_value tls_prove(napi_env env, napi_callback_info info);
+napi_value tls_pad(napi_env env, napi_callback_info info);
 napi_value relay_join(napi_env env, napi_callback_info info);
 napi_value key_take_parcel(napi_env env, napi_callback_info info);
 napi_value key_read_private(napi_env env, napi_callback_info info);

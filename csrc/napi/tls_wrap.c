@@ -1,6 +1,7 @@
 /* tls_wrap.c - TLS contexts as JS objects, and TLS streams over streams.
  * Reading certificates and keys takes milliseconds: it runs on libuv's pool and
  * answers with a promise. */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -26,6 +27,7 @@ static void free_ctx(void *p)
 typedef struct {   /* one context that is made on the pool */
   work_t work;     /* first */
   bool is_bare;    /* a server's without a certificate */
+  bool disguised;  /* a client's */
   char *pem, *key; /* certificates; a server's key */
   size_t pem_len, key_len;
   bool has_passphrase, has_alpn;
@@ -60,6 +62,7 @@ static void run_client(work_t *work)
   alk_tls_client_opts_t opts = {
     .ca = {j->pem, j->pem_len},
     .insecure = j->pem == NULL,
+    .disguised = j->disguised,
     .alpn = j->has_alpn ? j->alpn : NULL,
   };
   made(j, alk_tls_client_ctx(&opts, &work->err));
@@ -130,9 +133,10 @@ static bool take_text(napi_env env, napi_value v, bool *has, char *out,
 
 napi_value tls_client_context(napi_env env, napi_callback_info info)
 {
-  napi_value argv[2];
-  wrap_args(env, info, 2, argv);
+  napi_value argv[3];
+  wrap_args(env, info, 3, argv);
   job_t *j = job_new(&client_work);
+  j->disguised = wrap_bool(env, argv[2]);
   if ((wrap_is_null(env, argv[0]) ||
        take_pem(env, argv[0], &j->pem, &j->pem_len)) &&
       take_text(env, argv[1], &j->has_alpn, j->alpn, sizeof j->alpn))
@@ -184,6 +188,17 @@ napi_value tls_server(napi_env env, napi_callback_info info)
   return stream_wrap(wrap_env(env), alk_tls_server(s, w->ctx));
 }
 
+/* 'AB:CD:…', as others show it. */
+static napi_value digest_text(napi_env env, const alk_tls_info_t *tls)
+{
+  char text[ALK_TLS_DIGEST * 3 + 1];
+  if (!tls->has_peer) return wrap_null(env);
+  for (size_t i = 0; i < ALK_TLS_DIGEST; i++)
+    (void) snprintf(text + 3 * i, 4, "%02X:", tls->peer[i]);
+  text[sizeof text - 2] = '\0'; /* the last colon */
+  return wrap_text(env, text);
+}
+
 napi_value tls_info(napi_env env, napi_callback_info info)
 {
   napi_value argv[1], o, resumed;
@@ -200,6 +215,7 @@ napi_value tls_info(napi_env env, napi_callback_info info)
   wrap_set(env, o, "alpn", wrap_text(env, tls.alpn));
   wrap_set(env, o, "name", wrap_text(env, tls.name));
   wrap_set(env, o, "resumed", resumed);
+  wrap_set(env, o, "fingerprint256", digest_text(env, &tls));
   return o;
 }
 
@@ -214,6 +230,15 @@ napi_value tls_prove(napi_env env, napi_callback_info info)
   const tls_wrap_t *other = is_over ? NULL : wrap_arg(env, argv[2], &tls_class);
   if (other == NULL && !is_over) return NULL;
   alk_tls_prove(w->ctx, name, other == NULL ? NULL : other->ctx);
+  return NULL;
+}
+
+napi_value tls_pad(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  wrap_args(env, info, 1, argv);
+  alk_stream_t *s = stream_peek(env, argv[0]);
+  if (s != NULL) alk_tls_pad(s);
   return NULL;
 }
 

@@ -60,7 +60,9 @@ alk_listener_t *alk_unix_listen(alk_loop_t *l, const char *path,
                                 const alk_listener_events_t *ev, void *data,
                                 alk_err_t *err);
 /* On a listening tcp socket that this process was started with: fd becomes the
- * listener's. Where it is none, EINVAL, and nothing was done to it. */
+ * listener's. When it cannot, fd stays open and the caller's: EINVAL for a
+ * socket that is not one of tcp that listens, ENOTSOCK for what is no socket,
+ * EBADF for what is not open. */
 alk_listener_t *alk_tcp_adopt(alk_loop_t *l, int fd,
                               const alk_listener_events_t *ev, void *data,
                               alk_err_t *err);

@@ -3,7 +3,8 @@
  *   inner on_data -> OpenSSL -> handshake, or plain bytes -> on_data
  *   write -> OpenSSL -> records in wire.out -> one write to inner a turn
  *   on_open: the handshake is done. Until then inner is read whatever the owner
- *     says, and what the owner writes waits in `early`.
+ *     says, and what the owner writes waits in `early`. So it does while the
+ *     peer is in the middle of a later message: OpenSSL seals nothing then.
  *   on_end: close_notify. end(): close_notify, then inner's end, whose drain is
  *     ours.
  *
@@ -26,6 +27,7 @@
 #include <string.h>
 
 #include <openssl/err.h>
+#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <uv.h>
 
@@ -42,7 +44,10 @@ enum {
   OUT_KEEP = 32 * 1024,    /* memory that an idle stream may keep */
   OUT_IDLE = 8,            /* small flushes in a row until it is idle */
   MAX_PLAIN = SSL3_RT_MAX_PLAIN_LENGTH,
-  RECORD_COST = 64 /* head, tag and padding of a record, or more */
+  RECORD_COST = 64, /* head, tag and padding of a record, or more */
+  PADDED = 16,      /* records that hide how long they are ... */
+  PAD_MIN = 64,     /* ... by so many bytes at least ... */
+  PAD_MASK = 511    /* ... and up to so many more */
 };
 
 typedef struct {
@@ -53,11 +58,12 @@ typedef struct {
   tls_peer_t peer;
   alk_task_t task;       /* flushes, and delivers what OpenSSL holds */
   alk_limit_t limit;     /* of a farewell */
-  alk_buf_t early;       /* written before it was open */
+  alk_buf_t early;       /* written while OpenSSL seals nothing */
   uint32_t records;      /* sealed with the same key, or a few less */
   size_t answers;        /* bytes sealed while reading and inner was full */
   uint32_t talk;         /* handshake messages since the last plain bytes */
   uint8_t small_flushes; /* in a row */
+  uint8_t padded;        /* records that are still to be */
   bool is_full;          /* inner's write said false */
   bool is_reading;       /* inside read_on() */
   bool has_ended;        /* end() was taken up */
@@ -143,10 +149,16 @@ static void seal(tls_t *t, const char *buf, size_t len)
     wake(t);
 }
 
+/* Whether what is written now has to wait. */
+static bool is_held(const tls_t *t)
+{
+  return !alk_stream_is(&t->stream, ALK_S_OPEN) || SSL_in_init(t->ssl) == 1;
+}
+
 static bool tls_write(alk_stream_t *s, const char *buf, size_t len)
 {
   tls_t *t = self(s);
-  if (!alk_stream_is(s, ALK_S_OPEN)) {
+  if (is_held(t)) {
     alk_buf_add(&t->early, buf, len);
     return alk_buf_size(&t->early) < ALK_HIGH_WATER;
   }
@@ -157,7 +169,7 @@ static bool tls_write(alk_stream_t *s, const char *buf, size_t len)
 static void tls_end(alk_stream_t *s)
 {
   tls_t *t = self(s);
-  if (!alk_stream_is(s, ALK_S_OPEN) || t->has_ended) return; /* opened() does */
+  if (is_held(t) || t->has_ended) return; /* go_on() does */
   t->has_ended = true;
   ERR_clear_error();
   if (SSL_shutdown(t->ssl) < 0) {
@@ -166,6 +178,25 @@ static void tls_end(alk_stream_t *s)
   }
   flush(t);
   alk_stream_end(t->inner);
+}
+
+static void seal_early(tls_t *t)
+{
+  seal(t, (const char *) alk_buf_head(&t->early), alk_buf_size(&t->early));
+  alk_buf_free_secret(&t->early);
+}
+
+/* What has waited until OpenSSL seals again. */
+static void go_on(tls_t *t)
+{
+  alk_stream_t *s = &t->stream;
+  if (is_closing(t) || is_held(t)) return;
+  seal_early(t);
+  if (is_closing(t)) return;
+  if (alk_stream_is(s, ALK_S_ENDED))
+    tls_end(s);
+  else if (alk_stream_is(s, ALK_S_FULL) && !t->is_full)
+    alk_emit_drain(s);
 }
 
 /* ---- from inner */
@@ -243,6 +274,7 @@ static void read_on(tls_t *t)
     alk_emit_data(s, plain, len);
   }
   alk_loop_give_back(l, plain);
+  go_on(t);
   if (why != SSL_ERROR_NONE) settle(t, why);
 }
 
@@ -260,17 +292,28 @@ static void put_back(tls_t *t)
   alk_stream_unread(t->inner, rest, len);
 }
 
+/* Nor is it to be resumed. */
+static void refuse_cipher(tls_t *t)
+{
+  alk_err_t err;
+  if (t->peer.name != NULL)
+    SSL_SESSION_free(tls_tickets_take(t->peer.ctx->tickets, t->peer.name));
+  alk_fail(&err, ALK_E_TLS, 0,
+           "TLS handshake: the server has chosen %s, which is offered for the "
+           "looks only",
+           SSL_get_cipher_name(t->ssl));
+  fail(t, &err);
+}
+
 static void opened(tls_t *t)
 {
-  alk_stream_t *s = &t->stream;
-  seal(t, (const char *) alk_buf_head(&t->early), alk_buf_size(&t->early));
-  alk_buf_free(&t->early);
-  alk_emit_open(s);
-  if (is_closing(t)) return;
-  if (alk_stream_is(s, ALK_S_ENDED))
-    tls_end(s);
-  else if (alk_stream_is(s, ALK_S_FULL) && !t->is_full)
-    alk_emit_drain(s);
+  if (!tls_ctx_takes(t->peer.ctx, t->ssl)) {
+    refuse_cipher(t);
+    return;
+  }
+  seal_early(t);
+  alk_emit_open(&t->stream);
+  go_on(t);
 }
 
 static void handshake(tls_t *t)
@@ -323,9 +366,8 @@ static void on_inner_drain(alk_stream_t *inner)
   t->answers = 0;
   if (is_closing(t)) {
     if (alk_stream_has_ended(inner)) alk_stream_close(inner);
-  } else if (t->has_ended
-               ? alk_stream_has_ended(inner)
-               : alk_stream_is(s, ALK_S_FULL) && alk_stream_is(s, ALK_S_OPEN)) {
+  } else if (t->has_ended ? alk_stream_has_ended(inner)
+                          : alk_stream_is(s, ALK_S_FULL) && !is_held(t)) {
     alk_emit_drain(s);
   }
 }
@@ -488,6 +530,27 @@ static bool connect_to(tls_t *t, const char *name)
   return set_name(t->ssl, t->peer.name) && use_ticket(t);
 }
 
+/* Asked by OpenSSL for each record of TLS 1.3; it sees to it that none is
+ * longer than a record may be. */
+static size_t pad(SSL *ssl, int type, size_t len, void *data)
+{
+  (void) ssl;
+  (void) len;
+  tls_t *t = data;
+  uint16_t more;
+  if (t->padded == 0 || type != SSL3_RT_APPLICATION_DATA) return 0;
+  t->padded--;
+  if (RAND_bytes((unsigned char *) &more, sizeof more) != 1) more = PAD_MASK;
+  return PAD_MIN + (size_t) (more & PAD_MASK);
+}
+
+static bool start_padding(tls_t *t)
+{
+  t->padded = PADDED;
+  SSL_set_record_padding_callback_arg(t->ssl, t);
+  return SSL_set_record_padding_callback(t->ssl, pad) == 1;
+}
+
 static bool set_up(tls_t *t)
 {
   t->ssl = SSL_new(t->peer.ctx->ssl);
@@ -496,7 +559,8 @@ static bool set_up(tls_t *t)
   SSL_set_bio(t->ssl, bio, bio);
   SSL_set_msg_callback(t->ssl, on_message);
   return SSL_set_msg_callback_arg(t->ssl, t) == 1 &&
-         SSL_set_app_data(t->ssl, &t->peer) == 1;
+         SSL_set_app_data(t->ssl, &t->peer) == 1 &&
+         (!t->peer.ctx->is_disguised || start_padding(t));
 }
 
 static alk_stream_t *layer(alk_stream_t *inner, alk_tls_ctx_t *ctx, bool server,
@@ -534,11 +598,26 @@ alk_stream_t *alk_tls_server(alk_stream_t *inner, alk_tls_ctx_t *ctx)
   return layer(inner, ctx, true, NULL);
 }
 
+void alk_tls_pad(alk_stream_t *s)
+{
+  tls_t *t = self(s);
+  if (s->ops != &ops || is_closing(t)) return;
+  /* It says no only where the kernel does the sealing, and it does not here. */
+  CHECK(start_padding(t));
+}
+
 static void copy_text(char out[ALK_TLS_NAME_MAX], const void *p, size_t len)
 {
   if (p == NULL || len >= ALK_TLS_NAME_MAX) len = 0;
   if (len > 0) memcpy(out, p, len);
   out[len] = '\0';
+}
+
+static bool digest_of(const X509 *cert, uint8_t out[ALK_TLS_DIGEST])
+{
+  unsigned len = 0;
+  return cert != NULL && X509_digest(cert, EVP_sha256(), out, &len) == 1 &&
+         len == ALK_TLS_DIGEST;
 }
 
 bool alk_tls_info(const alk_stream_t *s, alk_tls_info_t *out)
@@ -554,5 +633,6 @@ bool alk_tls_info(const alk_stream_t *s, alk_tls_info_t *out)
   copy_text(out->alpn, alpn, alpn_len);
   copy_text(out->name, name, name == NULL ? 0 : strlen(name));
   out->resumed = SSL_session_reused(t->ssl) == 1;
+  out->has_peer = digest_of(SSL_get0_peer_certificate(t->ssl), out->peer);
   return true;
 }

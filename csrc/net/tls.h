@@ -10,6 +10,8 @@
 #ifndef ALK_TLS_H
 #define ALK_TLS_H
 
+#include <stdint.h>
+
 #include "core/stream.h"
 
 /* What connections share: whom to trust, or what to show. Those that were made
@@ -24,6 +26,7 @@ typedef struct {
 typedef struct {
   alk_pem_t ca;     /* certificates to trust, and nobody else's */
   bool insecure;    /* anybody is who they say they are */
+  bool disguised;   /* it says hello as curl does, and its streams are padded */
   const char *alpn; /* "h2,http/1.1": what to offer; NULL: nothing */
 } alk_tls_client_opts_t;
 
@@ -64,14 +67,20 @@ alk_stream_t *alk_tls_server(alk_stream_t *inner, alk_tls_ctx_t *ctx);
 #define ALK_TLS_ACME "acme-tls/1"
 void alk_tls_prove(alk_tls_ctx_t *ctx, const char *name, alk_tls_ctx_t *other);
 
-enum { ALK_TLS_NAME_MAX = 256 };
+enum { ALK_TLS_NAME_MAX = 256, ALK_TLS_DIGEST = 32 };
 
 typedef struct {
   const char *version, *cipher;
-  char alpn[ALK_TLS_NAME_MAX]; /* "": none was agreed on */
-  char name[ALK_TLS_NAME_MAX]; /* whom the client has asked for; "": nobody */
-  bool resumed;                /* by a ticket of an earlier connection */
+  char alpn[ALK_TLS_NAME_MAX];  /* "": none was agreed on */
+  char name[ALK_TLS_NAME_MAX];  /* whom the client has asked for; "": nobody */
+  bool resumed;                 /* by a ticket of an earlier connection */
+  bool has_peer;                /* the peer has shown a certificate: */
+  uint8_t peer[ALK_TLS_DIGEST]; /* SHA-256 of it (DER) */
 } alk_tls_info_t;
+
+/* The next few records hide how long they are, where TLS 1.3 is spoken. Does
+ * nothing to a stream that is none of TLS. */
+void alk_tls_pad(alk_stream_t *s);
 
 /* False: it is no TLS stream, or not open. What a peer chose is not escaped. */
 bool alk_tls_info(const alk_stream_t *s, alk_tls_info_t *out);

@@ -60,17 +60,43 @@ alk_tls_ctx_t *alk_tls_ctx_take(uint64_t number)
   return alk_parcel_take(number, &ctx_parcel);
 }
 
-static bool set_up(SSL_CTX *c)
+/* A client in disguise offers what curl does with the same OpenSSL: the
+ * library's ciphers, groups and signatures in their order, versions from 1.0
+ * on, to log in later, no tickets of TLS 1.2, and padding up to 512 bytes. We
+ * would not take all of that: tls_ctx_takes(). */
+static bool choose_ciphers(SSL_CTX *c, bool is_disguised)
+{
+  if (is_disguised) {
+    SSL_CTX_set_options(c, SSL_OP_TLSEXT_PADDING | SSL_OP_NO_TICKET);
+    SSL_CTX_set_post_handshake_auth(c, 1);
+    return SSL_CTX_set_ciphersuites(c, OSSL_default_ciphersuites()) == 1 &&
+           SSL_CTX_set_cipher_list(c, OSSL_default_cipher_list()) == 1;
+  }
+  return SSL_CTX_set_ciphersuites(c, TLS13_SUITES) == 1 &&
+         SSL_CTX_set_cipher_list(c, TLS12_SUITES) == 1;
+}
+
+bool tls_ctx_takes(const alk_tls_ctx_t *ctx, const SSL *ssl)
+{
+  const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl);
+  int version = SSL_version(ssl);
+  if (!ctx->is_disguised || version == TLS1_3_VERSION) return true;
+  return version == TLS1_2_VERSION && cipher != NULL &&
+         SSL_CIPHER_is_aead(cipher) == 1 &&
+         SSL_CIPHER_get_kx_nid(cipher) == NID_kx_ecdhe;
+}
+
+static bool set_up(SSL_CTX *c, bool is_disguised)
 {
   SSL_CTX_set_security_level(c, SECURITY_LEVEL);
   SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                            SSL_OP_CIPHER_SERVER_PREFERENCE |
                            SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
-  return SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) == 1 &&
+  return SSL_CTX_set_min_proto_version(c, is_disguised ? TLS1_VERSION
+                                                       : TLS1_2_VERSION) == 1 &&
          SSL_CTX_set_max_proto_version(c, TLS1_3_VERSION) == 1 &&
-         SSL_CTX_set_ciphersuites(c, TLS13_SUITES) == 1 &&
-         SSL_CTX_set_cipher_list(c, TLS12_SUITES) == 1;
+         choose_ciphers(c, is_disguised);
 }
 
 /* "h2,http/1.1". False: one is empty or longer than 255 bytes. */
@@ -90,14 +116,15 @@ static bool parse_alpn(alk_tls_ctx_t *ctx, const char *list)
 
 /* NULL: *err says why. */
 static alk_tls_ctx_t *new_ctx(const SSL_METHOD *method, const char *alpn,
-                              alk_err_t *err)
+                              bool is_disguised, alk_err_t *err)
 {
   ERR_clear_error();
   alk_tls_ctx_t *ctx = alk_alloc(sizeof *ctx);
   atomic_init(&ctx->holders, 1);
   ctx->records_max = RECORDS_MAX;
+  ctx->is_disguised = is_disguised;
   ctx->ssl = SSL_CTX_new(method);
-  bool ok = ctx->ssl != NULL && set_up(ctx->ssl);
+  bool ok = ctx->ssl != NULL && set_up(ctx->ssl, is_disguised);
   if (!ok)
     tls_why(NULL, "a TLS context", err);
   else if (alpn != NULL && !parse_alpn(ctx, alpn))
@@ -108,11 +135,32 @@ static alk_tls_ctx_t *new_ctx(const SSL_METHOD *method, const char *alpn,
   return NULL;
 }
 
+/* ---- PEM */
+
 static BIO *open_pem(const alk_pem_t *pem)
 {
   return pem->p == NULL || pem->len == 0 || pem->len > INT32_MAX
            ? NULL
            : BIO_new_mem_buf(pem->p, (int) pem->len);
+}
+
+/* data: an alk_pem_t that holds the passphrase. Without a callback OpenSSL asks
+ * for one on the terminal, and waits. */
+static int give_passphrase(char *buf, int size, int for_writing, void *data)
+{
+  (void) for_writing;
+  const alk_pem_t *secret = data;
+  if (secret->p == NULL || secret->len > (size_t) size) return -1;
+  memcpy(buf, secret->p, secret->len);
+  return (int) secret->len;
+}
+
+/* The next one, or NULL. A certificate is no secret: one that is encrypted is
+ * not read. */
+static X509 *next_cert(BIO *in)
+{
+  alk_pem_t none = {0};
+  return PEM_read_bio_X509_AUX(in, NULL, give_passphrase, &none);
 }
 
 /* Whether the reading of PEM stopped because there was no more of it. */
@@ -133,7 +181,7 @@ static int trust_all(X509_STORE *store, BIO *in)
 {
   int count = 0;
   for (;;) {
-    X509 *cert = PEM_read_bio_X509_AUX(in, NULL, NULL, NULL);
+    X509 *cert = next_cert(in);
     if (cert == NULL) return is_end() ? count : -1;
     int ok = X509_STORE_add_cert(store, cert);
     X509_free(cert);
@@ -170,7 +218,8 @@ static int on_ticket(SSL *ssl, SSL_SESSION *session)
 alk_tls_ctx_t *alk_tls_client_ctx(const alk_tls_client_opts_t *opts,
                                   alk_err_t *err)
 {
-  alk_tls_ctx_t *ctx = new_ctx(TLS_client_method(), opts->alpn, err);
+  alk_tls_ctx_t *ctx =
+    new_ctx(TLS_client_method(), opts->alpn, opts->disguised, err);
   if (ctx == NULL) return NULL;
   SSL_CTX *c = ctx->ssl;
   ctx->tickets = tls_tickets_new();
@@ -192,24 +241,14 @@ alk_tls_ctx_t *alk_tls_client_ctx(const alk_tls_client_opts_t *opts,
 
 /* ---- a server's */
 
-/* data: an alk_pem_t that holds the passphrase. */
-static int give_passphrase(char *buf, int size, int for_writing, void *data)
-{
-  (void) for_writing;
-  const alk_pem_t *secret = data;
-  if (secret->p == NULL || secret->len > (size_t) size) return -1;
-  memcpy(buf, secret->p, secret->len);
-  return (int) secret->len;
-}
-
 static bool use_chain(SSL_CTX *c, BIO *in)
 {
-  X509 *cert = PEM_read_bio_X509_AUX(in, NULL, NULL, NULL);
+  X509 *cert = next_cert(in);
   if (cert == NULL) return false;
   int ok = SSL_CTX_use_certificate(c, cert);
   X509_free(cert);
   while (ok == 1) {
-    X509 *next = PEM_read_bio_X509(in, NULL, NULL, NULL);
+    X509 *next = next_cert(in);
     if (next == NULL) return is_end();
     ok = (int) SSL_CTX_add0_chain_cert(c, next);
     if (ok != 1) X509_free(next);
@@ -305,7 +344,7 @@ static bool is_proof(const alk_tls_server_opts_t *opts)
 alk_tls_ctx_t *alk_tls_server_ctx(const alk_tls_server_opts_t *opts,
                                   alk_err_t *err)
 {
-  alk_tls_ctx_t *ctx = new_ctx(TLS_server_method(), opts->alpn, err);
+  alk_tls_ctx_t *ctx = new_ctx(TLS_server_method(), opts->alpn, false, err);
   if (ctx == NULL) return NULL;
   SSL_CTX *c = ctx->ssl;
   /* Tickets hold what a session needs: nothing of one stays here. */

@@ -49,13 +49,17 @@ struct alk_tls_ctx {
   uint32_t records_max;   /* to seal with one key */
   tls_proof_t
     *proofs; /* that a server's names are its own, for now: tls_acme.c alone */
-  bool is_bare; /* a server's that has no certificate yet */
+  bool is_bare;      /* a server's that has no certificate yet */
+  bool is_disguised; /* a client's that offers more than it takes */
 };
 alk_tls_ctx_t *tls_ctx_hold(alk_tls_ctx_t *ctx);
 
 /* Has ctx, a server's, look at each ClientHello. */
 void tls_acme_watch(alk_tls_ctx_t *ctx);
 void tls_acme_free(alk_tls_ctx_t *ctx);
+
+/* Whether what was agreed on is good enough. */
+bool tls_ctx_takes(const alk_tls_ctx_t *ctx, const SSL *ssl);
 
 /* A connection as OpenSSL's callbacks see it: SSL_get_app_data(). */
 typedef struct {

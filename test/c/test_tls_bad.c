@@ -2,8 +2,10 @@
  * each gets its words, an alert where one is due, and nothing is left over. */
 #include <openssl/err.h>
 #include <openssl/rand.h>
+#include <openssl/ui.h>
 
 #include "tls_pair.h"
+#include "tls_raw.h"
 
 static void say(end_t *from, const char *text)
 {
@@ -274,6 +276,48 @@ static void test_client_contexts(void **state)
   free_pem(&torn);
 }
 
+static bool was_asked;
+
+static int note_question(UI *ui)
+{
+  (void) ui;
+  was_asked = true;
+  return 0;
+}
+
+/* Nobody is asked for the passphrase of a certificate: a server has no
+ * terminal, and a library should not take one. */
+static void test_locked_certificates(void **state)
+{
+  (void) state;
+  const char *text =
+    "-----BEGIN CERTIFICATE-----\n"
+    "Proc-Type: 4,ENCRYPTED\n"
+    "DEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n"
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+    "-----END CERTIFICATE-----\n";
+  alk_pem_t locked = {text, strlen(text)}, both = {0};
+  identity_t id = make_identity(NULL, &(wanted_t){"DNS:a.example", -1, 1});
+  alk_pem_t cert = pem_of_certs(&id, NULL), key = pem_of_key(&id, NULL);
+  UI_METHOD *nobody = UI_create_method("nobody");
+  UI_method_set_opener(nobody, note_question);
+  UI_set_default_method(nobody);
+  expect_no_client(locked, NULL, "a certificate to trust");
+  expect_no_server(locked, key, NULL, ALK_E_TLS, "cannot be read");
+  char *p = alk_alloc(cert.len + locked.len); /* behind the server's own */
+  memcpy(p, cert.p, cert.len);
+  memcpy(p + cert.len, locked.p, locked.len);
+  both = (alk_pem_t){p, cert.len + locked.len};
+  expect_no_server(both, key, NULL, ALK_E_TLS, "cannot be read");
+  assert_false(was_asked);
+  UI_set_default_method(UI_OpenSSL());
+  UI_destroy_method(nobody);
+  free_identity(&id);
+  alk_pem_t *all[] = {&cert, &key, &both};
+  for (int i = 0; i < 3; i++)
+    free_pem(all[i]);
+}
+
 /* ---- what comes */
 
 static void test_not_tls(void **state)
@@ -520,52 +564,11 @@ static void test_farewell_and_the_loop(void **state)
 
 /* ---- a peer of OpenSSL's own, that does what ours would not */
 
-typedef struct {
-  SSL *ssl;
-  BIO *in, *out; /* ssl's */
-} raw_t;
-
-static void raw_carry(pair_t *p, raw_t *raw)
-{
-  char buf[4096];
-  size_t n = p->s.f->sent - p->s.moved;
-  if (n > 0)
-    BIO_write(raw->in, alk_buf_head(&p->s.f->out) + p->s.moved, (int) n);
-  p->s.moved += n;
-  int len;
-  while ((len = BIO_read(raw->out, buf, sizeof buf)) > 0)
-    fake_feed(p->s.f, buf, (size_t) len);
-  uv_run(&p->e->uv, UV_RUN_NOWAIT);
-}
-
 static void raw_open(pair_t *p, raw_t *raw, int version)
 {
   SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
   SSL_CTX_set_max_proto_version(ctx, version);
-  raw->ssl = SSL_new(ctx);
-  SSL_CTX_free(ctx);
-  raw->in = BIO_new(BIO_s_mem());
-  raw->out = BIO_new(BIO_s_mem());
-  SSL_set_bio(raw->ssl, raw->in, raw->out);
-  SSL_set_connect_state(raw->ssl);
-  p->s = (end_t){.f = fake_stream_new(p->e->l)};
-  rec_own(&p->s.r, alk_tls_server(p->s.f->s, p->server_ctx));
-  for (int i = 0; i < 50 && p->s.r.opens == 0; i++) {
-    (void) SSL_do_handshake(raw->ssl);
-    raw_carry(p, raw);
-  }
-  assert_int_equal(p->s.r.opens, 1);
-}
-
-static void raw_finish(pair_t *p, raw_t *raw)
-{
-  if (p->s.r.s != NULL) QUIET(&p->s.r, alk_stream_close(p->s.r.s));
-  RUN_UNTIL(p->e, p->s.r.closes == 1);
-  SSL_free(raw->ssl);
-  rec_free(&p->s.r);
-  fake_free(p->s.f);
-  p->s = (end_t){0};
-  pair_free(p);
+  raw_to_server(p, raw, ctx);
 }
 
 /* Who asks for answers without end and reads none. */
@@ -684,6 +687,7 @@ int main(void)
     TEST(test_server_contexts),
     TEST(test_dates),
     TEST(test_client_contexts),
+    TEST(test_locked_certificates),
     TEST(test_not_tls),
     TEST(test_noise),
     TEST(test_changed_bytes),

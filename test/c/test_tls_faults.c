@@ -45,6 +45,8 @@ FAULT(BIO *, BIO_new_mem_buf, (const void *p, int n), (p, n), NULL)
 FAULT(BIO *, BIO_new, (const BIO_METHOD *m), (m), NULL)
 FAULT(SSL *, SSL_new, (SSL_CTX * c), (c), NULL)
 FAULT(int, SSL_set_ex_data, (SSL * s, int i, void *p), (s, i, p), 0)
+FAULT(int, SSL_set_record_padding_callback,
+      (SSL * s, size_t (*f)(SSL *, int, size_t, void *)), (s, f), 0)
 FAULT(int, X509_VERIFY_PARAM_set1_host,
       (X509_VERIFY_PARAM * p, const char *s, size_t n), (p, s, n), 0)
 FAULT(int, X509_VERIFY_PARAM_set1_ip_asc,
@@ -76,6 +78,7 @@ static const char *const all[] = {
   "BIO_new",
   "SSL_new",
   "SSL_set_ex_data",
+  "SSL_set_record_padding_callback",
   "X509_VERIFY_PARAM_set1_host",
   "X509_VERIFY_PARAM_set1_ip_asc",
   "SSL_set_session",
@@ -138,7 +141,7 @@ static bool live(env_t *e, const files_t *f, const char *name)
 {
   pair_t p = {.e = e};
   alk_err_t err = {0};
-  alk_tls_client_opts_t client = {.ca = f->ca, .alpn = "h2"};
+  alk_tls_client_opts_t client = {.ca = f->ca, .disguised = true, .alpn = "h2"};
   alk_tls_server_opts_t server = {f->cert, f->key, NULL, "h2"};
   bool well = false;
   p.client_ctx = alk_tls_client_ctx(&client, &err);
