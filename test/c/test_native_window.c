@@ -178,6 +178,16 @@ static void a_long_fat_link_gets_it_all(void **state)
   assert_true(rate_of(&m, 2) > 0.9 * m.link);
 }
 
+/* What is given back late is missing on the way: of 16 MiB not a quarter. */
+static void a_longer_link_gets_all_that_the_largest_carries(void **state)
+{
+  (void) state;
+  static sim_t m = {.rtt_us = 160000, .step_us = 100, .link = 125};
+  run(&m, 4);
+  assert_int_equal(m.w.size, WINDOW_MAX_DEFAULT);
+  assert_true(rate_of(&m, 2) > 0.95 * WINDOW_MAX_DEFAULT / m.rtt_us);
+}
+
 static void a_middling_link_gets_what_it_needs(void **state)
 {
   (void) state;
@@ -378,6 +388,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_long_fat_link_gets_it_all),
+    cmocka_unit_test(a_longer_link_gets_all_that_the_largest_carries),
     cmocka_unit_test(a_middling_link_gets_what_it_needs),
     cmocka_unit_test(a_link_that_2_mib_fill_gets_no_more),
     cmocka_unit_test(loopback_stays_as_it_is),

@@ -56,7 +56,9 @@ void window_eat(window_t *w, uint32_t len)
 
 bool window_is_due(const window_t *w)
 {
-  return w->eaten > 0 && w->eaten >= w->size / 4;
+  uint32_t part = w->size / 4;
+  if (part > WINDOW_PART_MAX) part = WINDOW_PART_MAX;
+  return w->eaten > 0 && w->eaten >= part;
 }
 
 static bool is_too_small(const window_t *w, uint64_t now)

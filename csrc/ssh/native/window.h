@@ -24,6 +24,8 @@ enum {
   WINDOW_MIN = 64 * 1024, /* when memory is short */
   WINDOW_MAX_DEFAULT = 16 * 1024 * 1024,
   WINDOW_MEMORY_DEFAULT = 64 * 1024 * 1024,
+  WINDOW_PART_MAX = 512 * 1024, /* given back at once; of a small one a quarter:
+                                   a peer on a long way waits for the rest */
   WINDOW_SHARE = 8, /* a new channel takes no more than this part of the room */
   WINDOW_STALL_MIN_MS = 2, /* one may be the clock's */
   WINDOW_RTT_MAX_MS = 2000
