@@ -42,13 +42,14 @@ function cpuSeconds (roots) {
   return family(roots).reduce((sum, pid) => sum + (stat(pid)?.ticks ?? 0), 0) / ticks
 }
 
-/** Sums a field of /proc/PID/status (VmRSS, VmHWM) over the processes, in MB. */
+/** Sums a field over the processes, in MB: VmRSS or VmHWM of /proc/PID/status, or Pss, which shares out what several have. */
 function memory (roots, field) {
+  const file = field === 'Pss' ? 'smaps_rollup' : 'status'
   let sum = 0
   for (const pid of family(roots)) {
     try {
       const found = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm')
-        .exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))
+        .exec(fs.readFileSync(`/proc/${pid}/${file}`, 'utf8'))
       if (found) sum += Number(found[1]) * 1024 / 1e6
     } catch {
       // It has ended meanwhile.

@@ -159,12 +159,12 @@ async function noise (server, scope) {
   return `${n} connections`
 }
 
-/** The server's event loop, by bench/loop-delay.js in its process. */
+/** The server's event loop, by bench/ends/loop-delay.js in its process. */
 class Loop {
   constructor (scope) {
     this.file = path.join(scope.dir(), 'delay')
     fs.writeFileSync(this.file, '')
-    this.env = { NODE_OPTIONS: `--require ${path.join(__dirname, 'loop-delay.js')}`, BENCH_LOOP_DELAY: this.file }
+    this.env = { NODE_OPTIONS: `--require ${path.join(__dirname, 'ends', 'loop-delay.js')}`, BENCH_LOOP_DELAY: this.file }
   }
 
   async _lines (n) {

@@ -15,7 +15,7 @@ const { startServe } = require('../test/helpers/alknet')
 const { key } = require('../test/helpers/keys')
 const { Scope } = require('../test/helpers/scope')
 const { makeCa } = require('../test/helpers/tls-certs')
-const { median } = require('./report')
+const { median } = require('./stats')
 
 // The first bytes of a ClientHello of 508.
 const BEGUN = Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3])

@@ -16,7 +16,7 @@
 const fs = require('fs')
 const net = require('net')
 const { once } = require('events')
-const alknet = require('../lib')
+const alknet = require('../..')
 
 const CIPHER = 'aes128-gcm@openssh.com'
 

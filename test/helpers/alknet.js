@@ -43,11 +43,13 @@ function cleanEnv (scope, extra = {}) {
  *
  * @param {Scope} scope
  * @param {string[]} args
- * @param {{ env?: object, input?: string }} [options] - env is added to a clean one
+ * @param {{ env?: object, input?: string, machine?: Machine }} [options] - env is added to a
+ *   clean one; machine: one of netns.js's, instead of this one
  */
-function startAlknet (scope, args, options = {}) {
-  return start(scope, process.execPath, [bin, ...args],
-    { ...options, env: cleanEnv(scope, options.env) })
+function startAlknet (scope, args, { machine, ...options } = {}) {
+  const all = { ...options, env: cleanEnv(scope, options.env) }
+  if (machine !== undefined) return machine.start(scope, [process.execPath, bin, ...args], all)
+  return start(scope, process.execPath, [bin, ...args], all)
 }
 
 /** Runs the CLI to its end. */
@@ -63,7 +65,7 @@ function address (match) {
  * Starts `alknet serve` on a free loopback port.
  *
  * @param {Scope} scope
- * @param {{ hostKeys?: object[], userKeys?: object[], authorizedKeys?: string, listen?: string[], engine?: string, penalties?: boolean, args?: string[], env?: object }} [options]
+ * @param {{ hostKeys?: object[], userKeys?: object[], authorizedKeys?: string, listen?: string[], engine?: string, penalties?: boolean, args?: string[], env?: object, machine?: Machine }} [options]
  *   penalties: as a user has them; they are off otherwise
  * @returns {Promise<{ proc: Proc, host: string, port: number, user: string, hostKeys: object[], knownHosts: string }>}
  */
@@ -80,7 +82,7 @@ async function startServe (scope, options = {}) {
     // All clients of all tests have one address.
     ...(options.penalties ? [] : ['--penalties', 'off']),
     ...engineArgs(options.engine || engines.serve),
-    ...(options.args || [])], { env: options.env })
+    ...(options.args || [])], { env: options.env, machine: options.machine })
   const { host, port } = address(await proc.waitFor(new RegExp(`listening on (?:tls://)?${ADDRESS}`)))
   return {
     proc,
@@ -119,7 +121,7 @@ function connectArgs (scope, server, options = {}) {
  * @returns {Promise<{ proc: Proc, socks: { host: string, port: number }, local: { host: string, port: number }[] }>}
  */
 async function startConnect (scope, server, options = {}) {
-  const proc = startAlknet(scope, connectArgs(scope, server, options), { env: options.env })
+  const proc = startAlknet(scope, connectArgs(scope, server, options), { env: options.env, machine: options.machine })
   const socks = address(await proc.waitFor(new RegExp(`SOCKS5 proxy on ${ADDRESS}`)))
   const local = []
   const forwards = options.forwards || []

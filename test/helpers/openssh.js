@@ -37,18 +37,20 @@ function needSshd (context) {
  * port in between.
  *
  * @param {Scope} scope
- * @param {{ hostKeys?: object[], userKeys?: object[], config?: string[], host?: string }} [options]
+ * @param {{ hostKeys?: object[], userKeys?: object[], config?: string[], host?: string, machine?: Machine }} [options]
+ *   machine: one of netns.js's, instead of this one
  * @returns {Promise<{ proc: Proc, host: string, port: number, user: string, hostKeys: object[], knownHosts: string }>}
  */
 async function startSshd (scope, options = {}) {
-  const { host = '127.0.0.1', config = [] } = options
+  const { host = '127.0.0.1', config = [], machine } = options
   const hostKeys = options.hostKeys || [key('ed25519', 'host')]
   const userKeys = options.userKeys || [key('ed25519', 'user')]
   const dir = scope.dir()
   const authorized = path.join(dir, 'authorized_keys')
   fs.writeFileSync(authorized, userKeys.map((k) => `${k.public}\n`).join(''), { mode: 0o600 })
   for (let tries = 0; ; tries++) {
-    const port = await freePort(host)
+    // Another machine has other ports: that of ours is as good as any.
+    const port = await freePort(machine === undefined ? host : undefined)
     const file = path.join(dir, 'sshd_config')
     fs.writeFileSync(file, [
       ...config, // sshd takes the first value of each setting
@@ -69,7 +71,8 @@ async function startSshd (scope, options = {}) {
       'UseDNS no',
       ''
     ].join('\n'))
-    const proc = start(scope, sshdPath(), ['-D', '-e', '-f', file])
+    const argv = [sshdPath(), '-D', '-e', '-f', file]
+    const proc = machine === undefined ? start(scope, argv[0], argv.slice(1)) : machine.start(scope, argv)
     try {
       await proc.waitFor(/Server listening on \S+ port \d+/)
     } catch (err) {
