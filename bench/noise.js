@@ -1,14 +1,19 @@
 'use strict'
 
 /**
- * node bench/noise.js [--docs] [--only half-open,held,keys,noise]: what a
- * server is like for people while others knock at it from a hundred addresses
- * of loopback (Linux). With --docs the table goes into docs/reliability.md.
+ * node bench/noise.js [--docs] [--only half-open,held,keys,...]: what a server
+ * is like for people while others knock at it from a hundred addresses of
+ * loopback (Linux). With --docs the table goes into docs/reliability.md.
  *
- *   half-open  10,000 connections, 1,000 a second, that say who they are, and then nothing
- *   held       the same, and the server takes them all: without such limits
- *   keys       1,000 logins with keys that the server does not know
- *   noise      200 connections a second: scanners, browsers, garbage, silence
+ *   half-open   10,000 connections, 1,000 a second, that say who they are, and then nothing
+ *   held        the same, and the server takes them all: without such limits
+ *   keys        1,000 logins with keys that the server does not know
+ *   unpunished  the same, and no source is refused for it
+ *   noise       200 connections a second: scanners, browsers, garbage, silence
+ *
+ * tls-half-open, tls-keys and tls-noise are the same with a listener for TLS;
+ * half-open is there who says the first word of a handshake, which costs the
+ * server its answer, and then nothing.
  *
  * Meanwhile somebody logs in four times a second, from another address, and
  * tries again after 100 ms when turned away. Taken are the time until logged
@@ -18,6 +23,7 @@
 const fs = require('fs')
 const net = require('net')
 const path = require('path')
+const tls = require('tls')
 const { randomBytes } = require('crypto')
 const { once } = require('events')
 const { setTimeout: sleep } = require('timers/promises')
@@ -27,6 +33,7 @@ const alknet = require('..')
 const { startServe } = require('../test/helpers/alknet')
 const { key } = require('../test/helpers/keys')
 const { Scope } = require('../test/helpers/scope')
+const { selfSigned } = require('../test/helpers/tls-certs')
 const { writeTable } = require('./reliability')
 
 const SOURCES = 100
@@ -48,6 +55,29 @@ const SAY = {
   silence: () => {}
 }
 
+/** What comes to a listener for TLS as well. */
+const SAY_TLS = {
+  ...SAY,
+  'a first word': (socket, { hello }) => socket.write(hello),
+  'tls and garbage' (socket) {
+    const secure = tls.connect({ socket, rejectUnauthorized: false }, () => secure.write(randomBytes(1024)))
+    secure.on('error', () => {})
+  }
+}
+
+/** The first word of a handshake of TLS. */
+async function clientHello () {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = tls.connect({ port: server.address().port, host: '127.0.0.1' }).on('error', () => {})
+  const [socket] = await once(server, 'connection')
+  const [hello] = await once(socket, 'data')
+  client.destroy()
+  socket.destroy()
+  server.close()
+  return hello
+}
+
 const source = (i) => `127.0.1.${1 + i % SOURCES}`
 
 /** Waits until the connection after number i may come. */
@@ -62,9 +92,10 @@ function knock (server, i) {
   return socket.on('error', () => {})
 }
 
-async function login ({ port, hostKey }, identity, localAddress) {
-  const stream = net.connect({ port, host: '127.0.0.1', localAddress })
-  await once(stream, 'connect')
+async function login ({ port, hostKey, isTls }, identity, localAddress) {
+  const to = { port, host: '127.0.0.1', localAddress, rejectUnauthorized: false } // the host key says who it is
+  const stream = isTls ? tls.connect(to) : net.connect(to)
+  await once(stream, isTls ? 'secureConnect' : 'connect')
   return alknet.openSession({ stream, identity, hostKey, knownHosts: [] })
 }
 
@@ -107,10 +138,14 @@ class Visitor {
 }
 
 const scenes = {
-  'half-open': { what: `${HALF_OPEN} half-open logins`, args: [], act: halfOpen },
+  'half-open': { what: `${HALF_OPEN} half-open logins`, act: halfOpen },
   held: { what: `${HALF_OPEN} half-open logins, all held`, args: ['--max-unauthenticated', '0', '--max-unauthenticated-per-ip', '0', '--login-grace', '300'], act: halfOpen },
-  keys: { what: `${KEYS} logins with wrong keys`, args: [], act: wrongKeys },
-  noise: { what: `${RATE} connections a second of noise`, args: [], act: noise }
+  keys: { what: `${KEYS} logins with wrong keys`, act: wrongKeys },
+  unpunished: { what: `${KEYS} logins with wrong keys, without penalties`, penalties: false, act: wrongKeys },
+  noise: { what: `${RATE} connections a second of noise`, act: noise },
+  'tls-half-open': { what: `TLS: ${HALF_OPEN} half-open handshakes`, isTls: true, act: halfOpen },
+  'tls-keys': { what: `TLS: ${KEYS} logins with wrong keys`, isTls: true, act: wrongKeys },
+  'tls-noise': { what: `TLS: ${RATE} connections a second of noise`, isTls: true, act: noise }
 }
 
 async function halfOpen (server, scope) {
@@ -121,7 +156,7 @@ async function halfOpen (server, scope) {
   for (let i = 0; i < HALF_OPEN; i++) {
     const socket = knock(server, i)
     sockets.add(socket)
-    socket.once('connect', () => socket.write('SSH-2.0-half-open\r\n'))
+    socket.once('connect', () => socket.write(server.isTls ? server.hello : 'SSH-2.0-half-open\r\n'))
     socket.once('data', () => taken++)
     socket.once('close', () => sockets.delete(socket))
     await pace(i, HALF_OPEN_RATE, started)
@@ -136,24 +171,24 @@ async function wrongKeys (server) {
   const ends = {}
   const from = async (i) => {
     for (let n = 0; n < KEYS / SOURCES; n++) {
-      const end = await login(server, keys[n % keys.length], source(i)).then(() => 'LOGGED IN', (err) => err.code)
+      const end = await login(server, keys[n % keys.length], source(i)).then(() => 'LOGGED IN', (err) => err.code === 'ERR_ALKNET_AUTH' ? 'refused' : 'turned away')
       ends[end] = (ends[end] ?? 0) + 1
     }
   }
   await Promise.all([...Array(SOURCES).keys()].map(from))
-  return Object.entries(ends).map(([code, n]) => `${n} ${code === 'ERR_ALKNET_AUTH' ? 'refused' : 'turned away'}`).join(', ')
+  return Object.entries(ends).map(([end, n]) => `${n} ${end}`).join(', ')
 }
 
 async function noise (server, scope) {
   const sockets = new Set()
   scope.defer(() => { for (const socket of sockets) socket.destroy() })
-  const kinds = Object.values(SAY)
+  const kinds = Object.values(server.isTls ? SAY_TLS : SAY)
   const started = performance.now()
   const n = NOISE_SECONDS * RATE
   for (let i = 0; i < n; i++) {
     const socket = knock(server, i)
     sockets.add(socket)
-    socket.resume().once('connect', () => kinds[i % kinds.length](socket)).once('close', () => sockets.delete(socket))
+    socket.resume().once('connect', () => kinds[i % kinds.length](socket, server)).once('close', () => sockets.delete(socket))
     await pace(i, RATE, started)
   }
   return `${n} connections`
@@ -187,12 +222,18 @@ class Loop {
 }
 
 async function run (name) {
-  const { what, args, act } = scenes[name]
+  const { what, args = [], isTls = false, penalties = true, act } = scenes[name]
   const scope = new Scope()
   try {
     const loop = new Loop(scope)
-    const { proc, port, hostKeys } = await startServe(scope, { args: [...args, '--log-level', 'error'], env: loop.env })
-    const server = { port, hostKey: hostKeys[0].fingerprint }
+    const { cert, key } = selfSigned(scope)
+    const { proc, port, hostKeys } = await startServe(scope, {
+      penalties,
+      listen: [`${isTls ? 'tls' : 'tcp'}://127.0.0.1:0`],
+      args: [...isTls ? ['--tls-cert', cert, '--tls-key', key] : [], ...args, '--log-level', 'error'],
+      env: loop.env
+    })
+    const server = { port, hostKey: hostKeys[0].fingerprint, isTls, hello: isTls ? await clientHello() : null }
     const visitor = new Visitor(server)
     while (visitor.visits.length < 3) await sleep(20) // warm
     visitor.forget()
