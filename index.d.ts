@@ -249,6 +249,11 @@ export interface ServeOptions extends CommonOptions {
   penaltyExempt?: string | string[]
   /** Places that one session may have the server listen on, 1 to 1024. **Default:** `64`. */
   maxRemoteForwards?: number
+  /**
+   * Threads that serve the clients, 1 to 64; 1: none, the main thread does:
+   * docs/operations.md#workers. **Default:** `1`.
+   */
+  workers?: number
   /** Gets the channels to `alknet-…`. Without it, and without a `'connection'` listener, they are refused. */
   onConnection?: (stream: Stream, info: ConnectionInfo) => void
   /** Connections that may wait for a loop over the server, 1 to 65536. **Default:** `128`. */
@@ -549,6 +554,8 @@ export interface ServerStats {
   /** Logged in now. */
   sessions: number
   channels: number
+  /** Worker threads that serve clients now. */
+  workers: number
   /** Sources that are refused now, for what they have done. */
   penalisedSources: number
   /** Sources of whom anything is held against them. */
@@ -566,6 +573,8 @@ export interface ServerStats {
   /** TLS handshakes that came to nothing. */
   tlsFailures: number
   logins: number
+  /** Worker threads that have ended by themselves. */
+  workersLost: number
   /** By reason: docs/cli.md#why-a-connection-is-rejected. */
   refused: Record<'penalty' | 'max_unauthenticated' | 'max_unauthenticated_per_ip' | 'max_connections_per_ip', number>
   /** By reason: docs/cli.md#why-a-login-is-refused. */
@@ -581,6 +590,8 @@ export interface ServerSession extends AuthInfo {
   /** No other session of the server has had it. */
   readonly id: number
   readonly since: Date
+  /** Which worker thread serves it, from 1; null: the main thread. */
+  readonly worker: number | null
   /** How many channels it has. */
   readonly channels: number
   /** Resolves when it is over; never rejects. */

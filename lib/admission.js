@@ -8,6 +8,9 @@
  *                v                       v
  *            turned away             noted against its source
  *
+ * Where a server has worker threads they have all that comes after the limits
+ * (workers/), each with an Admission of its own for it.
+ *
  * It counts from its arrival on, in one step with the question whether there
  * is room.
  */
@@ -54,21 +57,38 @@ class Admission {
   }
 
   /** A client has connected. stream: of the addon, open. */
-  arrive (stream, { transport, context }) {
-    const peer = stream.peer()
-    if (peer === null) return stream.close()
-    this.enter(stream, { address: plainAddress(peer.address), port: peer.port, transport }, context)
+  arrive (stream, entrance) {
+    const { address, port } = stream.peer() ?? {}
+    if (address === undefined) return stream.close()
+    const peer = { address: plainAddress(address), port, transport: entrance.transport }
+    const ticket = this._ticketFor(stream, peer)
+    if (ticket === null || this._server._workers?.take(stream, peer, ticket, entrance)) return
+    this.takeIn(stream, peer, ticket, entrance.context)
+  }
+
+  /** A client comes in by a stream of any kind, or is turned away. stream: of the addon, open. */
+  enter (stream, peer) {
+    const ticket = this._ticketFor(stream, peer)
+    if (ticket !== null) this.takeIn(stream, peer, ticket, null)
+  }
+
+  // null: turned away.
+  _ticketFor (stream, peer) {
+    const ticket = this._penalties.refuses(peer.address) ? 'penalty' : this._limits.enter(peer.address)
+    if (typeof ticket === 'string') {
+      this._turnAway(stream, peer, ticket)
+      return null
+    }
+    ticket.victim?.giveWay?.()
+    ticket.victim = null
+    return ticket
   }
 
   /**
-   * A client comes in, or is turned away. stream: of the addon, open. context:
-   * with what to speak TLS first; null: it is not spoken, or was.
+   * A client is let in. ticket: of limits.enter(). context: with what to speak
+   * TLS first; null: it is not spoken, or was.
    */
-  enter (stream, peer, context = null) {
-    const ticket = this._penalties.refuses(peer.address) ? 'penalty' : this._limits.enter(peer.address)
-    if (typeof ticket === 'string') return this._turnAway(stream, peer, ticket)
-    ticket.victim?.giveWay?.()
-    ticket.victim = null
+  takeIn (stream, peer, ticket, context) {
     stream.limitUnacked(unackedMs(this._server._options))
     if (context === null) this._admit(stream, peer, ticket)
     else this._secure(stream, peer, ticket, context)
@@ -86,7 +106,7 @@ class Admission {
         remote_addr: peer.address, remote_port: peer.port, transport: peer.transport, reason: err.code, problem: err.message
       })
       this._counters.count('tlsFailures')
-      this._punish(peer.address, err.code === 'ERR_ALKNET_TIMEOUT' ? 'grace_exceeded' : 'no_auth')
+      this.punish(peer.address, err.code === 'ERR_ALKNET_TIMEOUT' ? 'grace_exceeded' : 'no_auth')
     })
     ticket.giveWay = () => handshake.close(fail('LIMIT', 'tls', 'another client took its place (maxUnauthenticated)'))
     this._handshakes.set(handshake, ticket)
@@ -120,10 +140,11 @@ class Admission {
     const { received, sent } = connection.bytes
     this._bytesBefore.received += received
     this._bytesBefore.sent += sent
-    if (offence !== null) this._punish(connection.remoteAddress, offence)
+    if (offence !== null) this.punish(connection.remoteAddress, offence)
   }
 
-  _punish (address, offence) {
+  /** Notes what a client has done. offence: of penalties.js. */
+  punish (address, offence) {
     const penalty = this._penalties.punish(address, offence)
     if (penalty === null) return
     const { source, seconds, isNew } = penalty

@@ -156,10 +156,11 @@ function grantOf (certificate, blob, line, seconds) {
 
 /**
  * The lines of a file. problems gets those that grant nothing, as { source,
- * line, message }.
+ * line, message }. onRead(data): the bytes.
  */
-async function readEntries (input, option, problems) {
+async function readEntries (input, option, problems, onRead) {
   const { data, name } = await readInput(input, option, MAX_FILE)
+  onRead(data)
   const parsed = parseAuthorizedKeys(data, { certAuthority: option === 'certAuthority' })
   for (const one of parsed.problems) problems.push({ source: name, ...one })
   return parsed.entries.filter((entry) => {
@@ -175,19 +176,22 @@ async function readEntries (input, option, problems) {
 }
 
 /**
- * Reads who may log in, from paths and Buffers. Gives { authorizer, problems };
- * problems as [{ source, line, message }]. Throws when a file cannot be read,
+ * Reads who may log in, from paths and Buffers. Gives { authorizer, problems,
+ * files }; problems as [{ source, line, message }]; files: the options again,
+ * with the bytes that were read. Throws when a file cannot be read,
  * and for anything in revokedKeys that is not understood: it may be what
  * revokes.
  * @param {object} options authorizedKeys, certAuthority, revokedKeys: lists
  */
 async function loadAuthorizer ({ authorizedKeys, certAuthority, revokedKeys }) {
-  const files = []
+  const entries = []
   const problems = []
-  for (const input of certAuthority) files.push(await readEntries(input, 'certAuthority', problems))
-  for (const input of authorizedKeys) files.push(await readEntries(input, 'authorizedKeys', problems))
-  const revocations = revokedKeys.length === 0 ? null : await loadRevocations(revokedKeys)
-  return { authorizer: new Authorizer(files.flat(), revocations), problems }
+  const files = { authorizedKeys: [], certAuthority: [], revokedKeys: [] }
+  for (const [option, inputs] of Object.entries({ certAuthority, authorizedKeys })) {
+    for (const input of inputs) entries.push(await readEntries(input, option, problems, (data) => files[option].push(data)))
+  }
+  const revocations = revokedKeys.length === 0 ? null : await loadRevocations(revokedKeys, 'revokedKeys', (data) => files.revokedKeys.push(data))
+  return { authorizer: new Authorizer(entries.flat(), revocations), problems, files }
 }
 
 module.exports = { REASONS, Authorizer, loadAuthorizer }

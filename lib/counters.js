@@ -8,7 +8,7 @@
 
 const authorizer = require('./authorizer')
 
-const NAMES = ['accepted', 'acceptErrors', 'tlsFailures', 'logins', 'channelsTotal']
+const NAMES = ['accepted', 'acceptErrors', 'tlsFailures', 'logins', 'channelsTotal', 'workersLost']
 
 // A reason is one that the log has, too.
 const REASONS = {
@@ -34,10 +34,10 @@ class Counters {
     }
   }
 
-  /** One more. reason: for those that have reasons; never a peer's own words. */
-  count (name, reason) {
-    if (reason === undefined) this[name]++
-    else this[name][reason] = (this[name][reason] ?? 0) + 1
+  /** One more, or so many. reason: for those that have reasons; never a peer's own words. */
+  count (name, reason, times = 1) {
+    if (reason === undefined) this[name] += times
+    else this[name][reason] = (this[name][reason] ?? 0) + times
   }
 
   /** A copy: { accepted, …, refused: { reason: number } }. */

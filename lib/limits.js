@@ -7,6 +7,7 @@
  */
 
 const { sourceOf } = require('./addresses')
+const { Seats } = require('./workers/seats')
 
 // Who has not logged in by then is not about to: a login takes a few round trips.
 const STALE_MS = 1000
@@ -20,14 +21,20 @@ const LOOK_AT = 128
 class Limits {
   /**
    * Each limit: 0 for none. random: () => number in [0, 1). now: () => ms.
+   * seats: where sessions are counted, those of other threads too.
    */
-  constructor (limits, random = Math.random, now = () => performance.now()) {
+  constructor (limits, random = Math.random, now = () => performance.now(), seats = new Seats()) {
     this.update(limits)
     this._random = random
     this._now = now
     this._waiting = new Set() // tickets of those who have not logged in, the oldest first
     this._perSource = new Map() // an IPv6 client has a whole /64 of addresses
-    this.sessions = 0
+    this._seats = seats
+  }
+
+  /** How many have logged in, and are still here. */
+  get sessions () {
+    return this._seats.taken
   }
 
   /** Other limits from now on; who is in already stays in. */
@@ -57,7 +64,7 @@ class Limits {
     source.connections++
     source.unauthenticated++
     if (victim !== null) this.leave(victim)
-    const ticket = { source, authenticated: false, left: false, since: this._now(), victim, giveWay: null, isSilent: null }
+    const ticket = { source, authenticated: false, hasSeat: false, left: false, since: this._now(), victim, giveWay: null, isSilent: null }
     this._waiting.add(ticket)
     return ticket
   }
@@ -93,12 +100,18 @@ class Limits {
   /** The ticket's connection has logged in. False: there is no place for it. */
   promote (ticket) {
     if (ticket.authenticated || ticket.left) return ticket.authenticated
-    if (isFull(this._maxSessions, this.sessions)) return false
+    if (!this._seats.take(this._maxSessions)) return false
+    ticket.hasSeat = true
+    this.promoted(ticket)
+    return true
+  }
+
+  /** It has logged in elsewhere, where it has its place among the sessions. */
+  promoted (ticket) {
+    if (ticket.authenticated || ticket.left) return
     ticket.authenticated = true
     ticket.source.unauthenticated--
     this._waiting.delete(ticket)
-    this.sessions++
-    return true
   }
 
   /** The ticket's connection has gone. Idempotent. */
@@ -106,9 +119,8 @@ class Limits {
     if (ticket.left) return
     const { source } = ticket
     ticket.left = true
-    if (ticket.authenticated) {
-      this.sessions--
-    } else {
+    if (ticket.hasSeat) this._seats.give()
+    if (!ticket.authenticated) {
       this._waiting.delete(ticket)
       source.unauthenticated--
     }
@@ -122,4 +134,4 @@ function isFull (max, count) {
   return max > 0 && count >= max
 }
 
-module.exports = { Limits }
+module.exports = { Limits, SILENT_MS }

@@ -46,6 +46,22 @@ class Held {
     this._handles = []
   }
 
+  // ---- for Places
+
+  get id () {
+    return this.listening.id
+  }
+
+  get owner () {
+    return this.listening
+  }
+
+  /** Its identity has come back, and wants it: free when it returns. */
+  giveWay () {
+    this.listening._drop(this)
+    this.listening._connection.probe()
+  }
+
   onstream (stream) {
     this.listening._accepted(stream, this.asked)
   }
@@ -55,7 +71,10 @@ class Held {
   }
 }
 
-/** All places that a server's clients hold. */
+/**
+ * All places that a server's clients hold: { places, id, owner, giveWay() },
+ * id being whose they are and owner which of their sessions has them.
+ */
 class Places {
   constructor () {
     this._held = new Set()
@@ -73,10 +92,16 @@ class Places {
     this._held.delete(held)
   }
 
-  /** Those that are in the way of places. */
-  inTheWay (places) {
-    return [...this._held].filter((held) =>
+  /**
+   * Has those that are in the way of places give way, or throws a Refusal. Gives
+   * a promise where one of them is another thread's.
+   */
+  makeRoom (id, owner, places) {
+    const old = [...this._held].filter((held) =>
       held.places.some((mine) => places.some((one) => overlaps(mine, one))))
+    if (old.some((held) => held.owner === owner || held.id !== id)) throw new Refusal('in_use')
+    const waits = old.map((held) => held.giveWay()).filter((one) => one !== undefined)
+    return waits.length === 0 ? undefined : Promise.all(waits)
   }
 }
 
@@ -144,7 +169,8 @@ class Listening {
     const { addresses, ...verdict } = this._connection.decideListen(asked)
     if (!verdict.allow) throw new Refusal(verdict.by === 'key' ? 'key' : 'policy')
     if (this._held.size >= this._connection.maxRemoteForwards) throw new Refusal('max_remote_forwards')
-    this._makeRoom(asked.path === undefined ? addresses.map((address) => ({ address, port: asked.port })) : [asked])
+    const room = this._makeRoom(asked.path === undefined ? addresses.map((address) => ({ address, port: asked.port })) : [asked])
+    if (room !== undefined) await room // else nobody can come between
     const handles = asked.path === undefined ? bindTcp(addresses, asked.port) : [await listenUnix(asked.path)]
     if (this._isClosed) {
       for (const handle of handles) handle.close()
@@ -158,16 +184,11 @@ class Listening {
   _makeRoom (places) {
     if (this._isClosed) throw new Refusal('closed')
     // Port 0 is no place yet.
-    const old = this._places.inTheWay(places.filter((one) => one.port !== 0))
-    if (old.some((held) => held.listening === this || held.listening._id !== this._id)) throw new Refusal('in_use')
-    for (const held of old) {
-      held.listening._drop(held)
-      held.listening._connection.probe()
-    }
+    return this._places.makeRoom(this.id, this, places.filter((one) => one.port !== 0))
   }
 
   /** Whose places they are. */
-  get _id () {
+  get id () {
     return this._connection.identity.id
   }
 
@@ -212,4 +233,4 @@ class Listening {
   }
 }
 
-module.exports = { Listening, Places }
+module.exports = { Listening, Places, Refusal }

@@ -63,6 +63,8 @@ function serverFamilies (stats, engine, delay) {
     counter('channels', 'Channels that clients have asked for.', stats.channelsTotal),
     byReason('channels_refused', 'Channels that clients have not got.', stats.channelsRefused),
     gauge('remote_forwards', 'Places that the server listens on for clients.', stats.remoteForwards),
+    gauge('workers', 'Worker threads that serve clients.', stats.workers),
+    counter('workers_lost', 'Worker threads that have ended by themselves.', stats.workersLost),
     counter('received_bytes', 'Bytes that came from clients, as SSH.', stats.bytesIn),
     counter('sent_bytes', 'Bytes that went to clients, as SSH.', stats.bytesOut),
     ...commonFamilies('server', engine, delay)

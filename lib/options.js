@@ -228,6 +228,7 @@ const SERVER = {
   penalties: [penalties, penalties('penalties', true)],
   penaltyExempt: [several(network, 0), []],
   maxRemoteForwards: [integer(1, 1024), 64],
+  workers: [integer(1, 64), 1],
   maxPending: MAX_PENDING,
   onConnection: [callback],
   authorize: [callback],
@@ -377,6 +378,9 @@ function serverOptions (options) {
   const out = validate(SERVER, PLANNED_SERVER, options)
   if (out.hostKey === undefined) {
     throw optionError('hostKey', 'is required: the server\'s private key (alknet keygen makes one)')
+  }
+  if (out.workers > 1 && out.onConnection !== undefined) {
+    throw optionError('onConnection', 'makes no sense together with workers: a channel is in the thread of its session')
   }
   out.places = listenPlaces(out)
   if (out.listeners === undefined) out.listen ??= [defaultPlace(out)]

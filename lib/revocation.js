@@ -138,12 +138,14 @@ class Revocations {
  * with ERR_ALKNET_KEY, naming file and line, when any of it is not understood.
  * @param {(string|Uint8Array)[]} inputs paths, or the files' bytes
  * @param {string} [option='revokedKeys'] what to call bytes in messages
+ * @param {(data: Buffer) => void} [onRead] the bytes of each
  * @returns {Promise<Revocations>}
  */
-async function loadRevocations (inputs, option = 'revokedKeys') {
+async function loadRevocations (inputs, option = 'revokedKeys', onRead = () => {}) {
   const lists = []
   for (const input of inputs) {
     const { data, name } = await readInput(input, option, MAX_FILE)
+    onRead(data)
     lists.push(parseRevocations(data, name))
   }
   return new Revocations(lists)

@@ -10,6 +10,8 @@ class ServerSession {
     /** A number that no other session of the server has had. */
     this.id = id
     this.since = new Date()
+    /** Which worker thread has it; null: the main thread. */
+    this.worker = connection.worker ?? null
     Object.assign(this, connection.who())
     /** Resolves when it is over; never rejects. */
     this.closed = connection.closed

@@ -18,7 +18,7 @@ const { DuplexTransport } = require('./duplex')
 const { Entrance, placeKeys } = require('./entrance')
 const { canceled, fail, optionError, AlknetError } = require('./errors')
 const { createLogger, NO_LOG } = require('./log')
-const { RELOADABLE, acceptOptions, closeOptions, handlerName, onlyInCode, serverOptions, signalOption } = require('./options')
+const { RELOADABLE, acceptOptions, closeOptions, handlerName, onlyInCode, serverOptions } = require('./options')
 const { loadHostKeys } = require('./credentials')
 const { loadAuthorizer } = require('./authorizer')
 const { Limits } = require('./limits')
@@ -27,14 +27,13 @@ const { Penalties } = require('./penalties')
 const { Policy } = require('./policy')
 const { openMetrics } = require('./metrics')
 const { serverFamilies } = require('./metrics-values')
+const { Reloads } = require('./reloads')
 const { Reserved } = require('./reserved')
 const { ServerSession } = require('./server-session')
+const { serverStats } = require('./server-stats')
 const { rarely } = require('./listener')
 const { serverContexts } = require('./tls-files')
-
-// What the log says of each kind.
-const RELOADED = { all: 'reloaded', forwarding: 'forwarding reloaded', auth: 'authorized_keys reloaded', tls: 'tls certificates reloaded' }
-const NOT_RELOADED = { all: 'not reloaded', forwarding: 'forwarding not reloaded', auth: 'authorized_keys not reloaded', tls: 'tls certificates not reloaded' }
+const { Workers } = require('./workers/workers')
 
 /**
  * A server. Made by serve().
@@ -53,7 +52,8 @@ class Server extends EventEmitter {
     this._log = options.log === null ? NO_LOG : createLogger(options.log)
     this._warn = rarely(this._log)
     this._authorizer = null
-    this._limits = new Limits(options)
+    this._workers = options.workers > 1 ? new Workers(this, options) : null
+    this._limits = new Limits(options, undefined, undefined, this._workers?.seats)
     this._penalties = new Penalties(options)
     this._counters = new Counters()
     this._authorize = new Authorize(this._warn)
@@ -72,7 +72,10 @@ class Server extends EventEmitter {
     this._isClosing = false
     this._policy = this._policyOf(options)
     this._raw = null // options as they were given: what reloadAll() changes
-    this._reloading = Promise.resolve()
+    this._inForce = null // of these, those that hold: some need a new start
+    this._files = null // authorized_keys and its like, as they were read
+    this._reloads = new Reloads(this)
+    if (this._workers !== null) this.on('newListener', (event) => { if (event === 'connection') this._checkAlone() })
     /** Resolves when everything is closed; never rejects. */
     this.closed = new Promise((resolve) => { this._resolveClosed = resolve })
   }
@@ -91,7 +94,7 @@ class Server extends EventEmitter {
 
   /** How many clients are connected, logged in or not. */
   get connections () {
-    return this._admission.count
+    return this._admission.count + (this._workers?.connections ?? 0)
   }
 
   /**
@@ -99,25 +102,13 @@ class Server extends EventEmitter {
    * @returns {object} numbers, by reason where there are several: docs/api.md
    */
   stats () {
-    const clients = [...this._admission.connections]
-    const { sources, refused } = this._penalties.counts()
-    const bytes = this._admission.bytes
-    return {
-      clients: this.connections,
-      sessions: this._limits.sessions,
-      channels: clients.reduce((sum, one) => sum + one.channels, 0),
-      penalisedSources: refused,
-      notedSources: sources,
-      remoteForwards: this._places.size,
-      bytesIn: bytes.received,
-      bytesOut: bytes.sent,
-      ...this._counters.values()
-    }
+    return serverStats(this)
   }
 
   /** Those who are logged in. */
   sessions () {
-    return [...this._admission.connections].flatMap(({ session }) => session ?? [])
+    const here = [...this._admission.connections].flatMap(({ session }) => session ?? [])
+    return this._workers === null ? here : [...here, ...this._workers.sessions()].sort((a, b) => a.id - b.id)
   }
 
   /**
@@ -129,12 +120,14 @@ class Server extends EventEmitter {
    */
   handle (name, fn) {
     const canonical = handlerName(name, fn)
+    this._checkAlone()
     if (this._isClosing) throw fail('CLOSED', 'session', 'the server is closed')
     return this._reserved.handle(canonical, fn)
   }
 
   /** for await (const { stream, info } of server): what no handler takes. */
   [Symbol.asyncIterator] () {
+    this._checkAlone()
     return this._reserved.iterate()
   }
 
@@ -149,7 +142,7 @@ class Server extends EventEmitter {
    * @param {{ signal?: AbortSignal }} [options] aborted: nothing changes
    */
   reloadAll (changes = {}, options) {
-    return this._inTurn('all', options, (check) => this._reload(changes, check))
+    return this._reloads.run('all', options, (check) => this._reload(changes, check))
   }
 
   /**
@@ -158,11 +151,12 @@ class Server extends EventEmitter {
    * @param {{ signal?: AbortSignal }} [options]
    */
   reloadForwarding (forwarding, options) {
-    return this._inTurn('forwarding', options, () => {
+    return this._reloads.run('forwarding', options, () => {
       if (forwarding === undefined) throw optionError('forwarding', 'is required')
       const raw = { ...this._raw, forwarding }
       this._options = { ...this._options, forwarding: serverOptions(raw).forwarding }
       this._raw = raw
+      this._inForce = { ...this._inForce, forwarding }
       this._policy = this._policyOf(this._options)
     })
   }
@@ -173,7 +167,7 @@ class Server extends EventEmitter {
    * @param {{ signal?: AbortSignal }} [options]
    */
   reloadTls (options) {
-    return this._inTurn('tls', options, (check) => this._loadTls(check))
+    return this._reloads.run('tls', options, (check) => this._loadTls(check))
   }
 
   /**
@@ -182,37 +176,7 @@ class Server extends EventEmitter {
    * @param {{ signal?: AbortSignal }} [options]
    */
   reloadAuth (options) {
-    return this._inTurn('auth', options, (check) => this._loadAuth(check))
-  }
-
-  // One after another: what was read first is not taken over last. what: of
-  // RELOADED. reload(check): check() throws when it is not wanted any more; it
-  // may give what is wrong with the certificates alone, which were left.
-  _inTurn (what, options, reload) {
-    const done = this._reloading.then(async () => {
-      let problem
-      try {
-        const { signal } = signalOption(options)
-        const check = () => {
-          if (this._isClosing) throw fail('CLOSED', 'session', 'the server is closed')
-          if (signal?.aborted) throw canceled('session', signal.reason)
-        }
-        check()
-        problem = await reload(check)
-      } catch (err) {
-        this._notReloaded(what, err)
-        throw err
-      }
-      if (problem !== undefined) this._notReloaded('tls', problem)
-      this._log.info(RELOADED[what], {})
-      if (problem !== undefined) throw problem
-    })
-    this._reloading = done.catch(() => {})
-    return done
-  }
-
-  _notReloaded (what, err) {
-    this._log.error(NOT_RELOADED[what], { error: err.code, problem: err.message })
+    return this._reloads.run('auth', options, (check) => this._loadAuth(check))
   }
 
   async _reload (changes, check) {
@@ -240,10 +204,10 @@ class Server extends EventEmitter {
     if (!this._options.places.some(({ transport }) => transport === 'tls')) return
     try {
       await this._loadTls(check)
-      this._log.info(RELOADED.tls, {})
+      this._reloads.done('tls')
     } catch (err) {
       check()
-      this._notReloaded('tls', err)
+      this._reloads.failed('tls', err)
     }
   }
 
@@ -258,7 +222,11 @@ class Server extends EventEmitter {
   _takeOver (raw, options, auth, contexts) {
     const old = this._options
     const next = { ...old }
-    for (const name of RELOADABLE) next[name] = options[name]
+    const inForce = { ...this._inForce }
+    for (const name of RELOADABLE) {
+      next[name] = options[name]
+      inForce[name] = raw[name]
+    }
     for (const name of Object.keys(options)) {
       if (RELOADABLE.includes(name) || isSame(name, options, old)) continue
       this._log.warn('needs a new start', { option: name })
@@ -266,6 +234,7 @@ class Server extends EventEmitter {
     // The certificates change with the files; the places only with a new start.
     next.places = this._useContexts(options.places, contexts)
     this._raw = raw
+    this._inForce = inForce
     this._options = next
     this._policy = this._policyOf(next)
     this._limits.update(next)
@@ -278,12 +247,16 @@ class Server extends EventEmitter {
       rules: forwarding.rules,
       byDefault: forwarding.default,
       permitListen: forwarding.permitListen,
-      own: () => [
-        ...this._addresses,
-        ...this._metrics === null ? [] : [this._metrics.address()],
-        ...this._control === null ? [] : [{ path: this._control.path }]
-      ]
+      own: () => this._ownPlaces()
     })
+  }
+
+  _ownPlaces () {
+    return [
+      ...this._addresses,
+      ...this._metrics === null ? [] : [this._metrics.address()],
+      ...this._control === null ? [] : [{ path: this._control.path }]
+    ]
   }
 
   /**
@@ -312,7 +285,7 @@ class Server extends EventEmitter {
     for (const { handle } of this._entrances) handle.close()
     this._entrances = []
     this._reserved.close()
-    await this._admission.close(drainMs)
+    await Promise.all([this._admission.close(drainMs), this._workers?.close(drainMs)])
     this._control?.close()
     this._metrics?.close()
     this._checkClosed()
@@ -325,11 +298,13 @@ class Server extends EventEmitter {
 
   ref () {
     for (const { handle } of this._entrances) handle.ref()
+    this._workers?.keepAlive(true)
     return this
   }
 
   unref () {
     for (const { handle } of this._entrances) handle.unref()
+    this._workers?.keepAlive(false)
     return this
   }
 
@@ -339,11 +314,12 @@ class Server extends EventEmitter {
     this._useAuth(auth)
   }
 
-  _useAuth ({ authorizer, problems }) {
+  _useAuth ({ authorizer, problems, files }) {
     for (const { source, line, message } of problems) {
       this._log.warn('authorized_keys line ignored', { source, line, problem: message })
     }
     this._authorizer = authorizer
+    if (this._workers !== null) this._files = files
     if (authorizer.isEmpty) this._log.warn('nobody can log in: no usable line in authorized_keys, and no CA', {})
   }
 
@@ -398,13 +374,18 @@ class Server extends EventEmitter {
 
   // ---- for its connections
 
+  // A channel's bytes are in the thread of its session.
+  _checkAlone () {
+    if (this._workers !== null) throw fail('UNSUPPORTED', 'session', 'a server with workers serves no channels itself')
+  }
+
   /** Somebody has logged in. */
   _enterSession (connection) {
     return new ServerSession(connection, ++this._lastSession)
   }
 
   _checkClosed () {
-    if (this._open > 0 || this.connections > 0 || this._resolveClosed === null) return
+    if (this._open > 0 || this.connections > 0 || this._workers?.isRunning || this._resolveClosed === null) return
     this._resolveClosed()
     this._resolveClosed = null
     this.emit('close')
@@ -446,13 +427,15 @@ async function startServer (raw) {
   const contexts = await serverContexts(options.places, options)
   const server = new Server(withoutSignal(options), keys)
   for (const { source, message } of problems) server._log.warn('host certificate of no use', { source, problem: message })
-  server._raw = withoutSignal(raw)
+  server._raw = server._inForce = withoutSignal(raw)
   try {
     await server._loadAuth()
     await server._openMetrics()
     await server._openControl()
+    await server._workers?.start()
     if (signal?.aborted) throw canceled('listen', signal.reason)
     server._listen(contexts)
+    await server._workers?.update() // before anybody who has come: it has gone first
   } catch (err) {
     await server.close()
     throw err instanceof AlknetError ? err : optionError('listen', err.message, err)

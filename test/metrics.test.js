@@ -173,6 +173,8 @@ describe('metrics of a server', () => {
       channels: 'channels',
       channelsTotal: 'channels_total',
       remoteForwards: 'remote_forwards',
+      workers: 'workers',
+      workersLost: 'workers_lost_total',
       bytesIn: 'received_bytes_total',
       bytesOut: 'sent_bytes_total'
     }

@@ -56,6 +56,7 @@ function serverLines (status) {
     ['clients', status.clients],
     ['sessions', status.sessions],
     ['channels', status.channels],
+    ...status.stats.workers > 0 ? [['workers', status.stats.workers]] : [],
     ...counted(status.stats)
   ]
 }

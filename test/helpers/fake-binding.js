@@ -103,6 +103,7 @@ function fakeBinding () {
     fingerprint: (blob) => `SHA256:${Buffer.from(blob).toString('hex')}`,
     readPublicBlob: () => ({}),
     isCertificate: () => false,
+    tlsInfo: () => null,
     keyFormat: () => 'openssh',
     readPrivateKey: async (text) => ({ blob: () => Buffer.from(text) }),
     hostsMatch: () => ({ verdict: 'unknown', line: 0, types: '' }),
@@ -120,7 +121,8 @@ function fakeBinding () {
  * @returns {object[]} what the modules export
  */
 function loadWith (binding, names) {
-  const ours = Object.keys(require.cache).filter((file) => path.dirname(file) === lib)
+  const isOurs = (file) => file.startsWith(lib + path.sep)
+  const ours = Object.keys(require.cache).filter(isOurs)
   const saved = ours.map((file) => [file, require.cache[file]])
   for (const file of ours) delete require.cache[file]
   const file = path.join(lib, 'binding.js')
@@ -128,7 +130,7 @@ function loadWith (binding, names) {
   try {
     return names.map((name) => require(path.join(lib, name)))
   } finally {
-    for (const one of Object.keys(require.cache)) if (path.dirname(one) === lib) delete require.cache[one]
+    for (const one of Object.keys(require.cache)) if (isOurs(one)) delete require.cache[one]
     for (const [one, cached] of saved) require.cache[one] = cached
   }
 }
