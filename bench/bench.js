@@ -72,7 +72,11 @@ class Bench {
   }
 }
 
-/** What the bars are about. */
+/** What the bars are about, and those of them that are alknet. */
 const MAIN = ['native', 'libssh', 'openssh']
+const ENGINES = ['native', 'libssh']
 
-module.exports = { Bench, MAIN }
+/** Of some sides those whose loops are watched. */
+const watchable = (all) => all.filter(({ name }) => ENGINES.includes(name))
+
+module.exports = { Bench, MAIN, watchable }

@@ -15,18 +15,18 @@ const WAYS = ['forward', 'socks']
 
 const FULL = {
   rounds: 3, // of what the bars are about
-  fewer: 2, // of the others
+  fewer: 1, // of the others
   size: 1024, // MiB of a transfer
   opens: 5000, // connections
   trips: 5000, // round trips
   channels: 4000, // idle ones
-  opensshChannels: 4000,
-  slowChannels: 1000, // of who opens them in a time that grows with the square
+  opensshChannels: 2000,
+  slowChannels: 500, // of who opens them in a time that grows with the square
   sessions: 1000,
-  httpSeconds: 3,
+  httpSeconds: 2,
   links: 3, // long ways
-  pathMs: [4000, 10000], // on a long way: when it has begun to run, and the end
-  fairMs: [1000, 5000], // the same where there is no long way
+  pathMs: [3000, 7000], // on a long way: when it has begun to run, and the end
+  fairMs: [1000, 4000], // the same where there is no long way
   ciphers: Object.values(CIPHERS),
   ways: WAYS,
   sides: Object.keys(SIDES),

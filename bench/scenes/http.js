@@ -2,6 +2,7 @@
 
 /** HTTP through a forward, by wrk: 1 KiB pages, on connections that are kept and on new ones. */
 
+const { watchable } = require('../bench')
 const { watched } = require('../loop-watch')
 const { metered } = require('../meter')
 const { distinct, number, ratio, spread, values } = require('../stats')
@@ -49,7 +50,7 @@ async function run (bench) {
         samples.push(sample)
         bench.say(`http, ${kind} connections, ${title(side.name)}: ${number(sample.perSecond)} a second, p99 ${number(sample.p99)} ms`)
       })
-      for (const side of all) {
+      for (const side of watchable(all)) {
         samples.push(...await watched(side, `HTTP, ${kind} connections`, () => wrk(side, kind, plan.httpSeconds)))
       }
     }

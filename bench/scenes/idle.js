@@ -7,6 +7,7 @@
  * not given back, and not counted.
  */
 
+const { watchable } = require('../bench')
 const { memory } = require('../meter')
 const { watched } = require('../loop-watch')
 const { distinct, percentile, spread, values } = require('../stats')
@@ -69,7 +70,7 @@ function turn (bench, name, round) {
     bench.say(`idle ${title(name)}: ${channels} in ${sample.seconds.toFixed(2)} s, ${sample.kibClient.toFixed(2)} and ` +
       `${sample.kibServer.toFixed(2)} KiB each, round trip ${sample.p50None} -> ${sample.p50All} µs`)
     // All are still there.
-    return [sample, ...await watched(side, `connections beside ${channels} idle ones`, () => load.open(side, 'forward', Math.min(plan.opens, 500), 16))]
+    return [sample, ...watchable([side]).length === 0 ? [] : await watched(side, `connections beside ${channels} idle ones`, () => load.open(side, 'forward', Math.min(plan.opens, 500), 16))]
   })
 }
 

@@ -2,7 +2,7 @@
 
 /** New connections: connect, 1 KiB there and the same back, close; one by one and 64 at once. */
 
-const { MAIN } = require('../bench')
+const { MAIN, watchable } = require('../bench')
 const { watched } = require('../loop-watch')
 const { metered } = require('../meter')
 const { distinct, number, percentile, ratio, spread, values } = require('../stats')
@@ -10,6 +10,7 @@ const { title } = require('../sides')
 
 const WAYS = { forward: 'a forward', socks: 'the SOCKS5 proxy' }
 const AT_ONCE = [1, 64]
+const WARM = 2000
 const NAMES = ['native', 'libssh', 'openssh', 'native-sshd', 'ssh-native', 'libssh-sshd', 'ssh-libssh', 'ssh2', 'russh', 'relay']
 
 async function run (bench) {
@@ -18,12 +19,12 @@ async function run (bench) {
   await bench.withSides(bench.sides(NAMES), { cipher: plan.ciphers[0] }, async (all) => {
     for (const way of plan.ways) {
       const these = all.filter((side) => side.ways[way] && (way === 'forward' || MAIN.includes(side.name)))
-      for (const side of these) await load.open(side, way, plan.opens, 64) // warm
+      for (const side of these) await load.open(side, way, Math.min(plan.opens, WARM), 64)
       for (const atOnce of AT_ONCE) {
         await bench.alternate(these, async (side, round) => samples.push(await turn(bench, side, { way, atOnce, round })))
       }
     }
-    for (const side of all) {
+    for (const side of watchable(all)) {
       for (const atOnce of AT_ONCE) {
         samples.push(...await watched(side, `connections, ${atOnce} at once`, () => load.open(side, 'forward', plan.opens, atOnce)))
       }

@@ -2,6 +2,7 @@
 
 /** Long ways of 1 Gbit/s: one stream and eight, both directions; TCP itself sees the delay. */
 
+const { watchable } = require('../bench')
 const { linkProblem, startLink } = require('../long-path')
 const { distinct, number, spread, values } = require('../stats')
 const { title } = require('../sides')
@@ -55,7 +56,7 @@ async function withLink (bench, link, name) {
 
 // The processor is not what is short here, so the loops are watched meanwhile.
 async function turn (bench, load, { side, link, direction, streams }) {
-  const watches = Object.entries(side.watches ?? {})
+  const watches = watchable([side]).flatMap(({ watches }) => Object.entries(watches))
   for (const [, watch] of watches) await watch.turn()
   const found = await load.timed(side, 'forward', direction, streams, bench.plan.pathMs)
   const sum = (all) => all.reduce((a, b) => a + b, 0) * 8 / 1e6
