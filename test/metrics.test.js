@@ -15,7 +15,7 @@ const { serverFamilies } = require('../lib/metrics-values')
 const { cleanEnv, runAlknet, startConnect, startServe } = require('./helpers/alknet')
 const { startServer } = require('./helpers/api')
 const { key } = require('./helpers/keys')
-const { echoServer, readAll } = require('./helpers/net')
+const { echoServer, listen, readAll } = require('./helpers/net')
 const { has } = require('./helpers/proc')
 const { suiteScope, testScope } = require('./helpers/scope')
 const { socksCode } = require('./helpers/socks')
@@ -391,7 +391,7 @@ describe('--metrics', function () {
   })
 
   it('is refused with exit code 2 where it cannot be, before anybody listens', async () => {
-    const taken = await echoServer(suite)
+    const taken = await listen(suite, () => {})
     const file = key('ed25519', 'host').path
     const config = scope.file('alknet.toml', `[server]\nkey = ${JSON.stringify(file)}\nlisten = "127.0.0.1:0"\nmetrics = "127.0.0.1:${taken.port}"\n`)
     for (const [args, pattern] of [

@@ -9,6 +9,8 @@
  * that it has started, so there are more jobs than processors. Each file has
  * to end by itself, within LIMIT_MS: a handle that is left open is a failure,
  * and says in which file. What a file prints appears when it has ended.
+ * A file in which alknet tells where a connection leads fails, too
+ * (destinations.js).
  *
  * Into the file of ALKNET_MOCHA_COUNTS go `passed failed skipped` of all, and
  * a line for each failure.
@@ -19,9 +21,11 @@ const os = require('os')
 const path = require('path')
 const { spawn } = require('child_process')
 const { parseArgs } = require('util')
+const { destinationsTold } = require('./destinations')
 
 const LIMIT_MS = 20 * 60 * 1000
 const MOCHA = path.join(__dirname, '..', 'node_modules', 'mocha', 'bin', 'mocha.js')
+const LISTENER = path.join(__dirname, '..', 'test', 'helpers', 'destinations.js')
 
 // The longest first, so that none of them is left alone at the end.
 const ORDER = ['soak', 'interop', 'exit', 'hostile', 'attack', 'streams', 'faults']
@@ -42,14 +46,20 @@ function rank (file) {
 /** Resolves to { file, output, seconds, counts, failures }. */
 function run (file, folder, name) {
   const countsFile = path.join(folder, name)
+  const destinations = path.join(folder, `${name}-`)
   return new Promise((resolve) => {
     const start = Date.now()
     const chunks = []
     let problem = null
     // A group of its own, so that nothing of a file that hangs is left.
-    const child = spawn(process.execPath, [MOCHA, '--forbid-only', '--reporter', path.join(__dirname, 'mocha-reporter.js'), file], {
+    const child = spawn(process.execPath, [MOCHA, '--forbid-only', '--reporter', path.join(__dirname, 'mocha-reporter.js'), '--require', LISTENER, file], {
       detached: true,
-      env: { ...process.env, ALKNET_MOCHA_COUNTS: countsFile, ALKNET_TEST_KEYS: path.join(folder, 'keys') },
+      env: {
+        ...process.env,
+        ALKNET_MOCHA_COUNTS: countsFile,
+        ALKNET_TEST_DESTINATIONS: destinations,
+        ALKNET_TEST_KEYS: path.join(folder, 'keys')
+      },
       stdio: ['ignore', 'pipe', 'pipe']
     })
     const timer = setTimeout(() => {
@@ -61,7 +71,8 @@ function run (file, folder, name) {
     child.on('close', (code, signal) => {
       clearTimeout(timer)
       const seconds = (Date.now() - start) / 1000
-      resolve({ file, output: Buffer.concat(chunks), seconds, ...resultOf(countsFile, problem, code, signal) })
+      const result = resultOf(countsFile, problem, code, signal)
+      resolve({ file, output: Buffer.concat(chunks), seconds, ...withTold(result, destinations) })
     })
   })
 }
@@ -73,6 +84,15 @@ function resultOf (countsFile, problem, code, signal) {
   if (failed === 0 && (code !== 0 || passed + skipped === 0)) problem ??= `ended with ${signal ?? `code ${code}`}`
   if (problem !== null) titles.push(problem)
   return { counts: [passed, failed + (problem === null ? 0 : 1), skipped], failures: titles }
+}
+
+/** Destinations that were told are one failure more, of the file. */
+function withTold ({ counts: [passed, failed, skipped], failures }, destinations) {
+  const told = destinationsTold(destinations)
+  for (const name of ['said', 'targets']) fs.rmSync(destinations + name, { force: true })
+  if (told.length === 0) return { counts: [passed, failed, skipped], failures }
+  const title = `alknet has told a destination, in ${told.length} lines: ${told[0].slice(0, 300)}`
+  return { counts: [passed, failed + 1, skipped], failures: [...failures, title] }
 }
 
 async function runAll (files, jobs, folder) {

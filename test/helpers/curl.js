@@ -3,7 +3,8 @@
 /** curl, as the everyday user of a SOCKS proxy. */
 
 const http = require('node:http')
-const { once } = require('node:events')
+const { destination } = require('./destinations')
+const { listenAt } = require('./net')
 const { run } = require('./proc')
 
 /** A web server whose every page is `body`. Ends with the scope. */
@@ -13,10 +14,10 @@ async function webServer (scope, body, host = '127.0.0.1') {
     res.end(body)
   })
   server.seen = []
-  server.listen(0, host)
-  await once(server, 'listening')
+  await listenAt(server, host, 0)
   server.host = host
   server.port = server.address().port
+  destination(host, server.port)
   scope.defer(() => {
     server.closeAllConnections()
     server.close()

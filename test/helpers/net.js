@@ -7,6 +7,34 @@ const crypto = require('node:crypto')
 const dns = require('node:dns')
 const { once } = require('node:events')
 const net = require('node:net')
+const { TARGET_PORTS } = require('../../tools/destinations')
+const { destination } = require('./destinations')
+
+// A number in a log means one thing: no server of this process has another's.
+const ports = new Set()
+
+/** A port below those that the system gives, which may be taken. */
+function lowPort () {
+  const { first, last } = TARGET_PORTS
+  for (;;) {
+    const port = crypto.randomInt(first, last + 1)
+    if (ports.has(port)) continue
+    ports.add(port)
+    return port
+  }
+}
+
+/** Has a server listen: at a port, or at 0, which here is a lowPort(). */
+async function listenAt (server, host, port) {
+  for (;;) {
+    server.listen(port || lowPort(), host)
+    try {
+      return await once(server, 'listening')
+    } catch (err) {
+      if (port || err.code !== 'EADDRINUSE') throw err
+    }
+  }
+}
 
 /**
  * A TCP server on a free port that ends, with all its connections, with the
@@ -29,8 +57,7 @@ async function listen (scope, onConnection, options = {}) {
     socket.once('close', () => server.sockets.delete(socket))
     onConnection(socket)
   })
-  server.listen(port, host)
-  await once(server, 'listening')
+  await listenAt(server, host, port)
   server.host = host
   server.port = server.address().port
   scope.defer(() => new Promise((resolve) => {
@@ -40,14 +67,21 @@ async function listen (scope, onConnection, options = {}) {
   return server
 }
 
+/** One to which connections through a tunnel lead. */
+async function target (scope, onConnection, options) {
+  const server = await listen(scope, onConnection, options)
+  destination(server.host, server.port)
+  return server
+}
+
 /** Sends back what comes, and ends when the client has ended. */
 function echoServer (scope, options) {
-  return listen(scope, (socket) => socket.pipe(socket), options)
+  return target(scope, (socket) => socket.pipe(socket), options)
 }
 
 /** Reads to the client's end, then answers with `<bytes> <sha256>` and ends. */
 function sinkServer (scope, options) {
-  return listen(scope, async (socket) => {
+  return target(scope, async (socket) => {
     const { bytes, digest } = await drainStream(socket).catch(() => ({}))
     if (digest) socket.end(`${bytes} ${digest}`)
   }, options)
@@ -58,7 +92,7 @@ function sinkServer (scope, options) {
  * have received, `offered` counts what has been written so far.
  */
 async function sourceServer (scope, bytes, options) {
-  const server = await listen(scope, (socket) => {
+  const server = await target(scope, (socket) => {
     socket.resume()
     server.last = socket
     server.sent = sendPattern(socket, bytes).catch((err) => err)
@@ -221,6 +255,7 @@ async function expectEcho (stream, text = `ping ${crypto.randomUUID()}`) {
 
 module.exports = {
   listen,
+  listenAt,
   echoServer,
   sinkServer,
   sourceServer,

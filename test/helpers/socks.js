@@ -7,6 +7,7 @@
 
 const fs = require('node:fs')
 const net = require('node:net')
+const { destination } = require('./destinations')
 const { dial, readBytes } = require('./net')
 
 /** RFC 1928 §3. */
@@ -44,6 +45,7 @@ function ipv6Bytes (text) {
  */
 function request (host, port, options = {}) {
   const { command = 1, name = false } = options
+  destination(host, port)
   const family = name ? 0 : net.isIP(host)
   let address
   let atyp
@@ -66,6 +68,7 @@ function request (host, port, options = {}) {
 /** SOCKS4, and 4a when host is no IPv4 address. */
 function request4 (host, port, user = 'u', command = 1) {
   const plain = net.isIPv4(host)
+  destination(host, port)
   const address = plain ? host.split('.').map(Number) : [0, 0, 0, 1]
   return Buffer.concat([
     Buffer.from([4, command, port >> 8, port & 255, ...address]),
