@@ -36,6 +36,11 @@ const duplex = ({ duplex: samples = [] }, engine) => engine !== 'native'
   : ['transport', 'streams'].flatMap((way) => DIRECTIONS.map((direction) =>
       ratio(samples, { kind: 'transfer', direction }, 'mibPerSecond', [way, 'c'])))
 
+// The default engine's, as TLS is.
+const overTls = ({ bulk: samples = [] }, engine) => engine !== 'native'
+  ? []
+  : DIRECTIONS.map((direction) => ratio(samples, { kind: 'transfer', way: 'forward', cipher: 'aes128-gcm', direction }, 'mibPerSecond', ['tls', 'native']))
+
 const beside = ({ beside: samples = [] }, engine) => DIRECTIONS.map((direction) => middle(samples, { side: engine, direction }, 'p99'))
 
 /** All that was watched of an engine. */
@@ -60,6 +65,7 @@ const BARS = [
   ['1,000 sessions to one server, KiB of RSS per idle session', sessions('kibServer'), atMost(64), atMost(24)],
   ['bulk throughput, aes128-gcm, to that of ssh2', bulk('aes128-gcm', 'mibPerSecond', 'ssh2'), atLeast(1.4), atLeast(2)],
   ['new connections a second, 64 at once, to those of ssh2', opens('ssh2'), atLeast(3), atLeast(5)],
+  ['bulk throughput over TLS, aes128-gcm, to that over tcp', overTls, atLeast(0.7), null],
   ['JS Duplex at both ends against C to C', duplex, atLeast(0.5), atLeast(0.7)],
   ['event-loop delay p99, the worst of every scene, ms', loopDelay, atMost(20), atMost(5)],
   ['round trip of a byte beside a bulk stream, p99, ms', beside, atMost(20), null]

@@ -4,12 +4,14 @@
  * node bench/stalled.js [handshakes] [logins]
  *
  * How much later a client has logged in over TLS while so many others (200) have
- * begun a TLS handshake and do not go on. Logins beside them and beside none
- * take turns; prints both medians, in milliseconds.
+ * begun a TLS handshake and do not go on: in the middle of their ClientHello, or
+ * behind it, when the server has answered and waits for them. Logins beside
+ * either and beside none take turns; prints the medians, in milliseconds.
  */
 
 const { once } = require('events')
 const net = require('net')
+const tls = require('tls')
 const alknet = require('..')
 const { startServe } = require('../test/helpers/alknet')
 const { key } = require('../test/helpers/keys')
@@ -35,10 +37,26 @@ async function login (server, tlsCa) {
   return ms
 }
 
-async function stall (server, count) {
+/** A whole one. */
+async function clientHello () {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  tls.connect({ port: server.address().port, host: '127.0.0.1' }).on('error', () => {})
+  const [socket] = await once(server, 'connection')
+  const [hello] = await once(socket, 'data')
+  socket.destroy()
+  server.close()
+  return hello
+}
+
+/** Those who say no more than this. isAnswered: they have an answer to it. */
+async function stall (server, count, said, isAnswered) {
   const sockets = Array.from({ length: count }, () => net.connect(server.port, '127.0.0.1').on('error', () => {}))
   await Promise.all(sockets.map((socket) => once(socket, 'connect')))
-  for (const socket of sockets) socket.write(BEGUN)
+  await Promise.all(sockets.map((socket) => {
+    socket.write(said)
+    return isAnswered ? once(socket, 'data') : null
+  }))
   return sockets
 }
 
@@ -53,16 +71,25 @@ async function main () {
       args: ['--tls-cert', id.cert, '--tls-key', id.key, '--tls-handshake-timeout', '1h', '--max-unauthenticated', '0', '--max-unauthenticated-per-ip', '0']
     })
     await login(server, ca.cert) // warm
-    const found = { none: [], stalled: [] }
+    const kinds = [
+      ['in the middle of their ClientHello', BEGUN, false],
+      ['behind it', await clientHello(), true]
+    ]
+    const found = [[], ...kinds.map(() => [])]
     for (let i = 0; i < logins; i++) {
-      found.none.push(await login(server, ca.cert))
-      const sockets = await stall(server, handshakes)
-      found.stalled.push(await login(server, ca.cert))
-      for (const socket of sockets) socket.destroy()
-      await Promise.all(sockets.map((socket) => socket.closed || once(socket, 'close')))
+      found[0].push(await login(server, ca.cert))
+      for (const [index, [, said, isAnswered]] of kinds.entries()) {
+        const sockets = await stall(server, handshakes, said, isAnswered)
+        found[index + 1].push(await login(server, ca.cert))
+        for (const socket of sockets) socket.destroy()
+        await Promise.all(sockets.map((socket) => socket.closed || once(socket, 'close')))
+      }
     }
-    const [alone, beside] = [median(found.none), median(found.stalled)]
-    console.log(`login over TLS: ${alone.toFixed(1)} ms beside none, ${beside.toFixed(1)} ms beside ${handshakes} stalled handshakes: ${(beside - alone).toFixed(1)} ms later (medians of ${logins})`)
+    const [alone, ...others] = found.map(median)
+    console.log(`login over TLS, medians of ${logins}: ${alone.toFixed(1)} ms beside none`)
+    for (const [index, [where]] of kinds.entries()) {
+      console.log(`beside ${handshakes} handshakes that stand still ${where}: ${others[index].toFixed(1)} ms, ${(others[index] - alone).toFixed(1)} ms later`)
+    }
   } finally {
     await scope.close()
   }

@@ -48,6 +48,10 @@ describe('the bench: bars', () => {
     const bulk = [transfer('native', 0, 150), transfer('openssh', 0, 100), ...[transfer('native', 0, 90), transfer('openssh', 0, 100)].map((one) => ({ ...one, direction: 'down' }))]
     const throughput = found({ bulk }, 'bulk throughput, aes128-gcm, to OpenSSH')
     assert.deepStrictEqual([throughput.found.native, throughput.bar.isMet, throughput.goal.isMet], [0.9, false, false])
+    const down = (one) => ({ ...one, direction: 'down' })
+    const secured = [transfer('native', 0, 100), transfer('tls', 0, 75), down(transfer('native', 0, 100)), down(transfer('tls', 0, 69))]
+    const overTls = found({ bulk: secured }, 'bulk throughput over TLS')
+    assert.deepStrictEqual([overTls.found, overTls.bar.isMet], [{ native: 0.69, libssh: undefined }, false])
     const channel = found({ idle: [idle('native'), idle('libssh', { kibServer: 6 })] }, 'RSS per idle channel')
     assert.deepStrictEqual([channel.found, channel.bar.isMet, channel.goal.isMet], [{ native: 4, libssh: 6 }, true, false])
   })

@@ -53,6 +53,12 @@ describe('tls', () => {
     return { ...made, port, login }
   }
 
+  /** Somebody else's. */
+  const clientHello = () => new Promise((resolve) => {
+    const probe = net.createServer((socket) => socket.once('data', (data) => { resolve(data); socket.destroy(); probe.close() }))
+    probe.listen(0, '127.0.0.1', () => tls.connect({ port: probe.address().port, host: '127.0.0.1' }).on('error', () => {}))
+  })
+
   // Whatever ends it: a reset is an end too.
   const gone = (socket) => new Promise((resolve) => {
     if (socket.closed) resolve()
@@ -248,7 +254,13 @@ describe('tls', () => {
   it('serves the 201st while 200 handshakes are stalled', async () => {
     const { server, login, port } = await secure({ maxUnauthenticated: 0, maxUnauthenticatedPerIp: 0 })
     const stalled = await Promise.all(Array.from({ length: 200 }, () => dial(scope, port)))
-    for (const [index, socket] of stalled.entries()) if (index % 2 === 0) socket.write(Buffer.from([0x16, 3, 1, 0, 200, 1, 0]))
+    const hello = await clientHello()
+    const answers = stalled.map((socket, index) => {
+      if (index % 3 === 0) socket.write(hello.subarray(0, 20))
+      if (index % 3 === 1) socket.write(hello)
+      return index % 3 === 1 ? once(socket, 'data') : null // the rest say nothing at all
+    })
+    await Promise.all(answers)
     while (server.connections < 200) await new Promise(setImmediate)
     await echo(await login())
     assert.strictEqual(server.connections, 201)
@@ -258,10 +270,7 @@ describe('tls', () => {
 
   it('survives what is no handshake', async () => {
     const { server, login, port } = await secure()
-    const hello = await new Promise((resolve) => {
-      const probe = net.createServer((socket) => socket.once('data', (data) => { resolve(data); socket.destroy(); probe.close() }))
-      probe.listen(0, '127.0.0.1', () => tls.connect({ port: probe.address().port, host: '127.0.0.1' }).on('error', () => {}))
-    })
+    const hello = await clientHello()
     const bad = [
       Buffer.alloc(5000, 0x16), Buffer.from('\r\n'.repeat(2000)), Buffer.concat([hello, Buffer.alloc(40, 7)]),
       hello.subarray(0, hello.length - 3), Buffer.from([0x15, 3, 3, 0, 2, 2, 40]), Buffer.concat([hello, hello])

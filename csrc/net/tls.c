@@ -121,7 +121,10 @@ static void fail_ssl(tls_t *t, const char *what)
 }
 
 /* AES-GCM is not to seal more than 2^24.5 records with a key (RFC 8446 §5.5),
- * and OpenSSL does not count them. TLS 1.2 knows no way. */
+ * and OpenSSL does not count them. TLS 1.2 knows no other key without a new
+ * connection, and goes on with the one it has: its nonces are a counter of 64
+ * bits, and what is inside is sealed by SSH, whose keys do change. To end a
+ * tunnel for the sake of what hides it would cost more than it saves. */
 static bool renew_key(tls_t *t, size_t len)
 {
   t->records += 1 + (uint32_t) (len / MAX_PLAIN);
