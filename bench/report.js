@@ -17,7 +17,7 @@ function tableText ({ title, head, rows }, level) {
 function about (machine, measured) {
   const rows = Object.entries(measured).map(([name, { date, load, minutes, plan }]) =>
     [name, `${date.slice(0, 16).replace('T', ' ')} UTC`, minutes.toFixed(1), load, `${plan.rounds}, ${plan.fewer}`])
-  return `${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}, ${machine.openssh}.
+  return `${machine.cpu}, Linux ${machine.kernel} (TCP: ${machine.congestion}), Node ${machine.node}, ${machine.openssh}.
 
 ${machine.alknet.split('\n').map((line) => `    ${line}`).join('\n')}
 

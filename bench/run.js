@@ -13,6 +13,7 @@
  * place of what was there of them. --strict ends with 1 when a bar is missed.
  */
 
+const fs = require('fs')
 const os = require('os')
 const { runAlknet } = require('../test/helpers/alknet')
 const { run } = require('../test/helpers/proc')
@@ -34,10 +35,17 @@ async function machine (scope) {
   return {
     cpu: `${os.cpus().length} × ${os.cpus()[0].model}`,
     kernel: os.release(),
+    congestion: congestion(),
     node: process.version,
     openssh: (await run(scope, 'ssh', ['-V'])).output.trim(),
     alknet: alknet.stdout.trim()
   }
+}
+
+/** How TCP decides how fast it goes. */
+function congestion () {
+  const file = '/proc/sys/net/ipv4/tcp_congestion_control'
+  return fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim() : '?'
 }
 
 async function measure (bench) {

@@ -69,7 +69,7 @@ describe('the bench: bars', () => {
 })
 
 describe('the bench: what it writes', () => {
-  const machine = { cpu: '2 × x', kernel: '6', node: 'v20', openssh: 'OpenSSH', alknet: 'alknet 0' }
+  const machine = { cpu: '2 × x', kernel: '6', congestion: 'cubic', node: 'v20', openssh: 'OpenSSH', alknet: 'alknet 0' }
   const scenes = { bulk: measured([transfer('native', 0, 150), transfer('openssh', 0, 100)]), idle: measured([idle('native')]) }
 
   it('a page with a table for each scene that was measured, and the bars', () => {

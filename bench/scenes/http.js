@@ -20,7 +20,7 @@ async function wrk (side, kind, seconds) {
   try {
     const port = side.ways.forward.split(':')[1]
     const { code, stdout, output } = await runProgram(scope, 'wrk',
-      ['-t', '1', '-c', String(CONNECTIONS), '-d', `${seconds}s`, '--latency', ...KINDS[kind], `http://127.0.0.1:${port}/`])
+      ['-t', '1', '-c', String(CONNECTIONS), '-d', `${seconds}s`, '--timeout', '60s', '--latency', ...KINDS[kind], `http://127.0.0.1:${port}/`])
     const late = (percent) => {
       const [, value, unit] = new RegExp(`${percent}%\\s+([\\d.]+)(us|ms|s)`).exec(stdout)
       return Number(value) * UNITS[unit]

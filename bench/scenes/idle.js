@@ -13,10 +13,10 @@ const { watched } = require('../loop-watch')
 const { distinct, percentile, spread, values } = require('../stats')
 const { title } = require('../sides')
 
-const NAMES = ['native', 'libssh', 'openssh', 'native-sshd', 'ssh-native', 'ssh2', 'russh']
+const NAMES = ['native', 'libssh', 'openssh', 'native-sshd', 'pool-sshd', 'ssh-native', 'ssh2', 'russh']
 
 // sshd, and ssh, take a time that grows with the square of it.
-const SLOW = ['openssh', 'native-sshd', 'ssh-native', 'russh']
+const SLOW = ['openssh', 'native-sshd', 'pool-sshd', 'ssh-native', 'russh']
 
 async function run (bench) {
   const samples = []
