@@ -61,7 +61,7 @@
  *
  * Session    sshClient(stream, options) · sshServer(stream, options)
  *   options  engine user hostKeys: Key[] kex ciphers macs hostKeyAlgorithms
- *            rekeyBytes rekeySeconds windowMax maxChannels maxAuthAttempts
+ *            rekeyBytes rekeySeconds windowMax windowTotal maxChannels maxAuthAttempts
  *            listens (all optional but user for a client and hostKeys for a
  *            server; lists: 'a,b'). listens: true for a server whose owner has
  *            onlisten and onunlisten; without it clients hear a no
@@ -69,6 +69,7 @@
  *            ref() unref()
  *            received() sent(): number of bytes, also after onclose
  *            silence(): for how many ms nothing has come
+ *            channels(): how many there are, those that open included
  *            info(): { engine, peer, kex, hostkey, cipherIn, cipherOut, macIn,
  *            macOut } close()
  *            open(type, host, port, originHost, originPort): Stream

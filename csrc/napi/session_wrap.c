@@ -299,7 +299,7 @@ static bool read_options(napi_env env, napi_value o, options_t *out)
 {
   alk_session_opts_t *p = &out->opts;
   const char *engine = NULL;
-  double bytes = 0, seconds = 0, window = 0, channels = 0, auth = 0;
+  double bytes = 0, seconds = 0, window = 0, total = 0, max = 0, auth = 0;
   bool ok =
     text_option(env, o, "engine", out->engine, sizeof out->engine, &engine) &&
     text_option(env, o, "user", out->user, sizeof out->user, &p->user) &&
@@ -311,16 +311,18 @@ static bool read_options(napi_env env, napi_value o, options_t *out)
     number_option(env, o, "rekeyBytes", &bytes) &&
     number_option(env, o, "rekeySeconds", &seconds) &&
     number_option(env, o, "windowMax", &window) &&
-    number_option(env, o, "maxChannels", &channels) &&
+    number_option(env, o, "windowTotal", &total) &&
+    number_option(env, o, "maxChannels", &max) &&
     number_option(env, o, "maxAuthAttempts", &auth) &&
     flag_option(env, o, "listens", &out->listens) && seconds <= UINT32_MAX &&
-    window <= UINT32_MAX && channels <= UINT32_MAX && auth <= UINT32_MAX &&
-    key_options(env, o, out);
+    window <= UINT32_MAX && total <= UINT32_MAX && max <= UINT32_MAX &&
+    auth <= UINT32_MAX && key_options(env, o, out);
   out->has_engine = engine != NULL;
   p->rekey_bytes = (uint64_t) bytes;
   p->rekey_seconds = (uint32_t) seconds;
   p->window_max = (uint32_t) window;
-  p->max_channels = (uint32_t) channels;
+  p->memory_max = (uint32_t) total;
+  p->max_channels = (uint32_t) max;
   p->max_auth = (uint32_t) auth;
   return ok;
 }
@@ -457,6 +459,14 @@ static napi_value silence(napi_env env, napi_callback_info info)
 {
   alk_session_t *s = self(env, info, 0, NULL);
   return s == NULL ? NULL : wrap_number(env, (double) alk_session_silence(s));
+}
+
+/* None when it is over. */
+static napi_value channels(napi_env env, napi_callback_info info)
+{
+  session_wrap_t *w = wrap_this(env, info, &session_class, 0, NULL);
+  if (w == NULL) return NULL;
+  return wrap_number(env, w->s == NULL ? 0 : alk_session_channels(w->s));
 }
 
 static napi_value session_info(napi_env env, napi_callback_info info)
@@ -630,7 +640,7 @@ static const wrap_method_t methods[] = {
   {"ref", ref},           {"unref", unref},
   {"listen", listen_},    {"unlisten", unlisten},
   {"answer", answer},     {"silence", silence},
-  {NULL, NULL},
+  {"channels", channels}, {NULL, NULL},
 };
 
 const wrap_class_t session_class = {

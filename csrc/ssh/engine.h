@@ -22,6 +22,7 @@ typedef struct {
   void (*keepalive)(alk_session_t *s);
   uint64_t (*received)(const alk_session_t *s);
   uint64_t (*sent)(const alk_session_t *s);
+  uint32_t (*channels)(const alk_session_t *s);
   void (*info)(const alk_session_t *s, alk_session_info_t *out);
   /* NULL: the engine cannot. cancel: the other way. */
   bool (*listen)(alk_session_t *s, const alk_listen_t *what, bool cancel,

@@ -130,6 +130,11 @@ uint64_t alk_session_sent(const alk_session_t *s)
   return s->engine->sent(s);
 }
 
+uint32_t alk_session_channels(const alk_session_t *s)
+{
+  return s->engine->channels(s);
+}
+
 void alk_session_info(const alk_session_t *s, alk_session_info_t *out)
 {
   memset(out, 0, sizeof *out);

@@ -145,6 +145,8 @@ uint64_t alk_session_received(const alk_session_t *s);
 uint64_t alk_session_sent(const alk_session_t *s);
 /* For how many milliseconds nothing has come. */
 uint64_t alk_session_silence(const alk_session_t *s);
+/* How many channels take a place of max_channels, those that open included. */
+uint32_t alk_session_channels(const alk_session_t *s);
 
 /* Whether this side of this engine can ask for listeners at all. */
 bool alk_session_can_listen(const alk_session_t *s);

@@ -511,12 +511,16 @@ static void the_channel_limit_holds(void **state)
   both_t *b = both_ready(*state, (alk_session_opts_t){.max_channels = 2});
   rec_t r[4] = {0};
   open_one(b, &r[0]);
+  assert_int_equal(alk_session_channels(b->client.s), 1);
   open_one(b, &r[1]);
   rec_own(&r[2], alk_session_open(b->client.s, &target));
   RUN_UNTIL(b->e, r[2].closes == 1);
   assert_int_equal(r[2].err.code, ALK_E_LIMIT);
+  assert_int_equal(alk_session_channels(b->client.s), 2);
+  assert_int_equal(alk_session_channels(b->server.s), 2);
   alk_stream_close(r[0].s);
   RUN_UNTIL(b->e, r[0].closes == 1 && b->at_server[0].closes == 1);
+  assert_int_equal(alk_session_channels(b->client.s), 1);
   open_one(b, &r[3]); /* there is room again */
   both_close(b);
 }

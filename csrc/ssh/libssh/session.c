@@ -325,6 +325,11 @@ static uint64_t session_sent(const alk_session_t *base)
   return ((const session_t *) (const void *) base)->wire_out;
 }
 
+static uint32_t session_channels(const alk_session_t *base)
+{
+  return ((const session_t *) (const void *) base)->channels_len;
+}
+
 static void copy(char *out, size_t cap, const char *text)
 {
   snprintf(out, cap, "%s", text == NULL ? "" : text);
@@ -363,6 +368,7 @@ const alk_engine_t alk_libssh_engine = {
   .keepalive = session_keepalive,
   .received = session_received,
   .sent = session_sent,
+  .channels = session_channels,
   .info = session_info,
   .open_channel = channel_open,
   .accept = channel_accept,

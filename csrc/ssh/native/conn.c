@@ -580,3 +580,8 @@ bool conn_is_empty(const conn_t *c)
 {
   return c->streams == 0;
 }
+
+uint32_t conn_channels(const conn_t *c)
+{
+  return c->busy;
+}

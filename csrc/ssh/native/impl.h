@@ -203,6 +203,7 @@ handler_t auth_on_service_request, auth_on_service_accept, auth_on_ext_info,
 conn_t *conn_new(session_t *s, const alk_session_opts_t *opts);
 void conn_free(conn_t *c);
 bool conn_is_empty(const conn_t *c); /* no channel is left */
+uint32_t conn_channels(const conn_t *c);
 alk_stream_t *conn_open(session_t *s, const alk_target_t *target);
 void conn_accept(alk_stream_t *ch);
 void conn_refuse(alk_stream_t *ch, alk_open_reason_t reason, const char *text);

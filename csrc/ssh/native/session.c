@@ -319,6 +319,11 @@ static uint64_t engine_sent(const alk_session_t *s)
   return ((const session_t *) (const void *) s)->sent;
 }
 
+static uint32_t engine_channels(const alk_session_t *s)
+{
+  return conn_channels(((const session_t *) (const void *) s)->conn);
+}
+
 static void engine_info(const alk_session_t *s, alk_session_info_t *out)
 {
   transport_info((const session_t *) (const void *) s, out);
@@ -360,6 +365,7 @@ const alk_engine_t alk_native_engine = {
   .keepalive = engine_keepalive,
   .received = engine_received,
   .sent = engine_sent,
+  .channels = engine_channels,
   .info = engine_info,
   .listen = engine_listen,
   .ping = engine_ping,
