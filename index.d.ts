@@ -47,6 +47,8 @@ export interface CommonOptions {
   rekeySeconds?: Seconds
   /** Largest window of a channel in bytes. The libssh engine has a fixed one. */
   windowMax?: number
+  /** What the windows of all channels of a session may promise, in bytes. **Default:** 64 MiB. No effect with the libssh engine. */
+  windowTotal?: number
   /** Channels at once in a session, 1 to 65536. **Default:** `1024`. */
   maxChannels?: number
   /** Names that one session may have looked up at once: by a server for its client, by a client for remote forwards. **Default:** `64`. */
@@ -140,6 +142,14 @@ export interface ClientOptions extends CommonOptions, SocksOptions {
   waitTimeout?: Seconds
   /** How much of it may wait, 1 to 65536. **Default:** `1024`. */
   maxWaiting?: number
+  /** SSH sessions with the server, 1 to 16: a further one when those that there are are full. **Default:** `1`. */
+  sessions?: number
+  /** Channels that fill one of several, 1 to 65536. **Default:** `64`. */
+  sessionChannels?: number
+  /** Bytes a second that fill one of several; 0: none do. **Default:** 1 MiB. */
+  sessionRate?: number
+  /** Seconds after which a further one without a channel is closed; 0: never. **Default:** `60`. */
+  sessionIdle?: Seconds
   /** Gets the session before it connects: for the events of its beginning. */
   onSession?: (session: Session) => void
   /** Local forwards: `'[bind:]port:host:hostport'`, or a path of a Unix socket on either side. */
@@ -474,6 +484,8 @@ export interface SessionStats {
   channels: number
   channelsTotal: number
   reconnects: number
+  /** SSH sessions with the server that are ready. */
+  sessions: number
 }
 
 /** What undici's `Agent` and `Pool` take as `connect`. */
@@ -797,6 +809,8 @@ export interface ClientStatus extends Partial<SessionInfo> {
   /** The server's fingerprint; null before it has shown one. */
   hostKey: string | null
   reconnects: number
+  /** SSH sessions with the server that are ready. */
+  sessions: number
   /** Tries in a row that have failed. */
   attempts: number
   /** When the next begins, as ISO 8601, or null. */

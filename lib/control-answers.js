@@ -46,6 +46,7 @@ function clientStatus (session) {
   const server = link?.server ?? session._options.server?.[0]
   const hostKey = link?.hostKey ?? null
   const { attempts, problem, retryAt } = session._keeper
+  const { reconnects, sessions } = session.stats()
   return {
     role: 'client',
     pid: process.pid,
@@ -55,7 +56,8 @@ function clientStatus (session) {
     server: server === undefined ? null : formatHostPort(server.host, server.port),
     user: session._options.user,
     hostKey: hostKey === null ? null : fingerprintOf(hostKey),
-    reconnects: session.stats().reconnects,
+    reconnects,
+    sessions,
     attempts,
     retryAt,
     problem: problem === null ? null : problem.code,

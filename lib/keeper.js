@@ -72,6 +72,11 @@ class Keeper {
     return !this._isStopped && (this._limits.isOn || this._isTrying || this._isHurried)
   }
 
+  /** Whether it makes a link, or waits to. */
+  get isTrying () {
+    return this._isTrying
+  }
+
   /** The link is over. */
   lost () {
     // A try fails by it. Who listens to the state may have stopped this.
@@ -87,6 +92,7 @@ class Keeper {
       this._askers.add(asker)
       if (this.hurry()) return
       this._isHurried = true
+      this._session._pool.drop(null)
       this._session._link?.close(null)
     })
   }

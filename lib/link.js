@@ -2,10 +2,11 @@
 
 /**
  * One transport and one SSH session over it: what a Session has, until it is
- * lost, and then may have another.
+ * lost, and then may have another. Its holder is the session, or the pool of
+ * those beside the session's first.
  *
  *   open() -> connect -> kex -> host key checked -> login with each key in turn
- *     -> ready: session._linkReady() -> lost or closed: session._linkDown()
+ *     -> ready: holder._linkReady() -> lost or closed: holder._linkDown()
  *     -> closed: nothing of it is left
  *
  * The login has a time limit, and the first thing that goes wrong is what
@@ -32,9 +33,10 @@ const NO_WIRE = { received: () => 0, sent: () => 0 }
 const CLOSE_MS = 2000
 
 class Link {
-  /** session: of session.js. server: { host, port }, or null. */
-  constructor (session, server) {
+  /** session: of session.js. server: { host, port }, or null. holder: who is told that it is ready, and over. */
+  constructor (session, server, holder = session) {
     this._session = session
+    this.holder = holder
     this._options = session._options
     this._known = session._known
     this._keys = session._keys
@@ -136,6 +138,16 @@ class Link {
 
   bytes () {
     return { in: this._wire.received(), out: this._wire.sent() }
+  }
+
+  /** How many channels it has, those that open included. */
+  channels () {
+    return this.handle === null ? 0 : this.handle.channels()
+  }
+
+  /** Asks whether the server is still there: it is lost soon when it is not. */
+  probe () {
+    this._keepalive?.probe()
   }
 
   /** Whether the process stays up for it. */
@@ -242,7 +254,7 @@ class Link {
       `the server has not answered for ${seconds} s`)))
     this._login.resolve()
     this._login = null
-    this._session._linkReady(this)
+    this.holder._linkReady(this)
   }
 
   onchannel (channel, type, host, port, originHost, originPort) {
@@ -268,7 +280,7 @@ class Link {
     if (!this.isReady) return
     this.isReady = false
     this._keepalive.close()
-    this._session._linkDown(this)
+    this.holder._linkDown(this)
   }
 
   _over () {

@@ -75,6 +75,7 @@ function serverFamilies (stats, engine, delay) {
 function clientFamilies ({ stats, isReady, listeners, engine }, delay) {
   return [
     gauge('session_ready', 'Whether the client is logged in: 1 or 0.', isReady ? 1 : 0),
+    gauge('client_sessions', 'SSH sessions that the client has with the server.', stats.sessions),
     counter('reconnects', 'Times that the client has logged in again.', stats.reconnects),
     gauge('listeners', 'SOCKS proxies, forwards and remote forwards that there are.', listeners),
     gauge('channels', 'Channels that are open or opening.', stats.channels),

@@ -2,7 +2,7 @@
 
 /** Our options as the addon wants them. Pure. */
 
-const NATIVE_OPTIONS = ['kex', 'ciphers', 'macs', 'rekeyBytes', 'rekeySeconds', 'windowMax', 'maxChannels', 'maxAuthAttempts']
+const NATIVE_OPTIONS = ['kex', 'ciphers', 'macs', 'rekeyBytes', 'rekeySeconds', 'windowMax', 'windowTotal', 'maxChannels', 'maxAuthAttempts']
 
 /** Names that are not set are left out: the engine has its own defaults. */
 function nativeOptions (options, more) {

@@ -158,6 +158,7 @@ const COMMON = {
   rekeyBytes: [integer(1024, 1024 ** 3, ' bytes')],
   rekeySeconds: [seconds(1, DAY)],
   windowMax: [integer(32 * 1024, 64 * 1024 ** 2, ' bytes')],
+  windowTotal: [integer(1024 ** 2, 1024 ** 3, ' bytes')],
   maxChannels: [integer(1, 65536), 1024],
   maxLookups: [integer(1, 65536), 64],
   keepalive: [seconds(0, DAY), 15],
@@ -192,6 +193,10 @@ const CLIENT = {
   reconnect: [reconnect, reconnect('reconnect', false)],
   waitTimeout: [seconds(0, DAY), 10],
   maxWaiting: [integer(1, 65536), 1024],
+  sessions: [integer(1, 16), 1],
+  sessionChannels: [integer(1, 65536), 64],
+  sessionRate: [integer(0, 1024 ** 4, ' bytes a second'), 1024 ** 2],
+  sessionIdle: [seconds(0, DAY), 60],
   onSession: [callback],
   socks5: [socksListen, null],
   socks5Auth: [socksAuth],
@@ -331,10 +336,11 @@ function checkTls ({ transport, stream, server, tlsServerName, tlsCa, tlsAlpn, i
 }
 
 // Whose key it has to be does not follow from a stream, and there is no second one.
-function checkStream ({ server, hostKey, proxy, dangerouslyAcceptAnyHostKey, reconnect, retry }) {
+function checkStream ({ server, hostKey, proxy, dangerouslyAcceptAnyHostKey, reconnect, retry, sessions }) {
   if (proxy !== undefined) throw optionError('proxy', 'makes no sense together with stream: the stream leads there already')
   if (reconnect.isOn) throw optionError('reconnect', 'makes no sense together with stream: there is no other one')
   if (retry) throw optionError('retry', 'makes no sense together with stream: there is no other one')
+  if (sessions > 1) throw optionError('sessions', 'makes no sense together with stream: it carries one')
   if (server?.length > 1) throw optionError('server', 'must be one: the name of who is behind the stream')
   if (server !== undefined || hostKey.length > 0 || dangerouslyAcceptAnyHostKey) return
   throw optionError('stream', 'needs to know whose host key is right: ' +

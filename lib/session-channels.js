@@ -51,7 +51,7 @@ class Channels {
     const session = this._session
     session._checkOpen('channel', signal)
     if (!session._isReady) await this.ready('channel', signal)
-    const channel = session._link.openChannel(target)
+    const channel = session._pool.pick(target).openChannel(target)
     return new Promise((resolve, reject) => {
       new Opening(channel, session._openMs, signal, (err, opened) => { // eslint-disable-line no-new
         if (err) reject(err)
@@ -71,7 +71,7 @@ class Channels {
   /** Opens a channel for what a forward has accepted, and joins both. */
   join (stream, there) {
     this.withLink((err) => {
-      const channel = err === null ? this._guard(() => this._session._link.openChannel(there)) : null
+      const channel = err === null ? this._guard(() => this._session._pool.pick(there).openChannel(there)) : null
       if (channel === null) stream.close()
       else this.relays.joinOpening(stream, channel, this._session._openMs)
     })
@@ -79,7 +79,8 @@ class Channels {
 
   /** Opens a channel for a SOCKS client and joins both; false: the engine cannot. There is a link. */
   connect (socks, host, port) {
-    const { _link: link, _openMs: ms } = this._session
+    const ms = this._session._openMs
+    const link = this._session._pool.pick({ host, port })
     const begun = this._guard(() => {
       socks.connect(link.handle, host, port, ms)
       return socks

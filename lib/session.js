@@ -3,7 +3,8 @@
 /**
  * A client's session, as its user holds it: its listeners, its channels, its
  * state. The connection to the server is a Link (link.js), of which it has one
- * or none; keeper.js gives it the next.
+ * or none; keeper.js gives it the next. Where it may have several, the others
+ * are in pool.js, and one of them takes the place of a first that is lost.
  *
  *   connecting -> ready -> closing -> closed
  *       ^           | the link is lost, and there is to be another
@@ -24,6 +25,7 @@ const { Keeper } = require('./keeper')
 const { openMetrics } = require('./metrics')
 const { clientFamilies } = require('./metrics-values')
 const { LocalListeners } = require('./local-listeners')
+const { Pool } = require('./pool')
 const { Channels } = require('./session-channels')
 const { Stream } = require('./stream')
 const { HttpAgent, HttpsAgent, connector } = require('./http-agent')
@@ -57,6 +59,7 @@ class Session extends EventEmitter {
     this._isUnref = false
     this._link = null
     this._past = { in: 0, out: 0 } // bytes of links that are gone
+    this._pool = new Pool(this)
     this._links = 0
     this._keeper = new Keeper(this)
     this._channels = new Channels(this)
@@ -206,9 +209,11 @@ class Session extends EventEmitter {
   /** How much was done so far. */
   stats () {
     const bytes = this._link?.bytes() ?? { in: 0, out: 0 }
+    const others = this._pool.bytes()
     return {
-      bytesIn: this._past.in + bytes.in,
-      bytesOut: this._past.out + bytes.out,
+      bytesIn: this._past.in + bytes.in + others.in,
+      bytesOut: this._past.out + bytes.out + others.out,
+      sessions: (this._isReady ? 1 : 0) + this._pool.size,
       ...this._channels.count(),
       reconnects: Math.max(0, this._links - 1)
     }
@@ -262,6 +267,7 @@ class Session extends EventEmitter {
   _keepAlive (keeps) {
     this._isUnref = !keeps
     this._link?.keepAlive(keeps)
+    this._pool.keepAlive(keeps)
     this._keeper.keepAlive(keeps)
     this._duplex?.[keeps ? 'ref' : 'unref']()
     this._locals.keepAlive(keeps)
@@ -327,11 +333,16 @@ class Session extends EventEmitter {
 
   /** The link that is to be. */
   _newLink (link) {
-    const bytes = this._link?.bytes() ?? { in: 0, out: 0 }
-    this._past.in += bytes.in
-    this._past.out += bytes.out
+    if (this._link !== null) this._linkGone(this._link)
     this._link = link
     return link
+  }
+
+  /** Nothing of a link is left but what it has counted. */
+  _linkGone (link) {
+    const bytes = link.bytes()
+    this._past.in += bytes.in
+    this._past.out += bytes.out
   }
 
   /** What tells of a link: of the first, from the session's beginning on. */
@@ -352,9 +363,18 @@ class Session extends EventEmitter {
   _linkDown (link) {
     this._remote.down()
     if (this._isStopping) return
+    const next = this._pool.next(link)
+    if (next !== null) return this._goOn(next)
     if (!this._keeper.isKeeping) return this._shut(link.error)
     this._enter('lost', link.error)
     this._keeper.lost()
+  }
+
+  /** With another link of the pool as the first. */
+  _goOn (link) {
+    this._link = link
+    link.holder = this
+    this._remote.again(link)
   }
 
   /** err: why there is no link. delay: seconds until the next try. */
@@ -376,12 +396,13 @@ class Session extends EventEmitter {
     if (this._link !== null && this._link.handle !== null) this._enter('closing')
     this._keeper.stop(err)
     this._channels.end(err)
+    this._pool.drop(err)
     this._link?.close(err)
     this._over(err)
   }
 
   async _over (err) {
-    await this._link?.closed
+    await Promise.all([this._link?.closed, this._pool.closed()])
     this._trace.over(err)
     this._keys = []
     await Promise.all([...this._closeListeners(), this._remote.over(), this._control?.close(), this._metrics?.close()])

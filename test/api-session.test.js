@@ -114,7 +114,7 @@ for (const sshEngine of alknet.versions.engines) {
       const socket = await dial(forward.address())
       await expectEcho(socket)
       const { bytesIn, bytesOut, ...channels } = session.stats()
-      assert.deepStrictEqual(channels, { channels: 2, channelsTotal: 3, reconnects: 0 })
+      assert.deepStrictEqual(channels, { channels: 2, channelsTotal: 3, reconnects: 0, sessions: 1 })
       assert(bytesIn > before.bytesIn && bytesOut > before.bytesOut)
       socket.destroy()
       two.destroy()

@@ -27,6 +27,7 @@ describe('options', () => {
     assert.deepStrictEqual(client.server, [{ host: 'example.com', port: 22 }])
     assert.deepStrictEqual([client.user, client.transport, client.keepalive, client.keepaliveMax, client.acceptNew, client.socks5],
       ['alknet', 'tcp', 15, 3, false, null])
+    assert.deepStrictEqual([client.sessions, client.sessionChannels, client.sessionRate, client.sessionIdle, client.windowTotal], [1, 64, 2 ** 20, 60, undefined])
     assert.match(client.knownHosts[0], /\.config\/alknet\/known_hosts$/)
     assert.match(client.knownHosts[1], /\.ssh\/known_hosts$/)
     assert.deepStrictEqual(connectOptions(CLIENT).destination, { host: 'alknet-control', port: 0 })
@@ -189,6 +190,12 @@ describe('options', () => {
     keepaliveMax: [0],
     connectTimeout: [0, -1],
     maxChannels: [0, 65537],
+    windowMax: [32 * 1024 - 1, 2 ** 26 + 1],
+    windowTotal: [2 ** 20 - 1, 2 ** 30 + 1, '1'],
+    sessions: [0, 17, 1.5, '2', true],
+    sessionChannels: [0, 65537],
+    sessionRate: [-1, 2 ** 40 + 1],
+    sessionIdle: [-1, '2d', 1.5],
     rekeyBytes: [1, 2 ** 31],
     ciphers: ['3des-cbc', 'aes128-cbc', '', 'aes128-gcm@openssh.com,none', []],
     kex: ['diffie-hellman-group14-sha256'],

@@ -58,6 +58,8 @@ function addCommon (command) {
     .addOption(number('--keepalive <seconds>', 'give up a peer that is silent for this long, times --keepalive-max; 0: never (default: 15)'))
     .addOption(number('--keepalive-max <n>', 'how often it is asked for a sign of life in that time (default: 3)'))
     .addOption(number('--max-channels <n>', 'connections at once in one session (default: 1024)'))
+    .addOption(number('--window-max <n>', 'bytes on their way to a reader, to which a connection may grow (default: 16777216; libssh: 1.28 MB always)'))
+    .addOption(number('--window-total <n>', 'the same for all connections of a session (default: 67108864)'))
     .addOption(value('--ssh-engine <name>', 'native or libssh (default: the first that alknet --version names)'))
     .addOption(value('--kex <list>', 'narrow the key exchanges: a,b'))
     .addOption(value('--ciphers <list>', 'narrow the ciphers: a,b'))

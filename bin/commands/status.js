@@ -35,6 +35,7 @@ function clientLines (status) {
     ...status.reconnects === 0 ? [] : [['reconnects', status.reconnects]],
     ...status.hostKey === null ? [] : [['host key', status.hostkey ? `${status.hostKey} (${status.hostkey})` : status.hostKey]],
     ...status.state === 'ready' ? negotiated(status) : [],
+    ...status.sessions > 1 ? [['sessions', status.sessions]] : [],
     ['connections', status.connections],
     ...status.listeners.map((one) => [one.isListening ? 'listens' : 'does not listen', `${listenerLine(one)}${one.kind === 'socks5' ? '' : ` (${one.spec})`}`])
   ]

@@ -19,6 +19,11 @@ async function client (): Promise<void> {
     reconnect: { maxAttempts: 3, minDelayMs: 10, maxDelayMs: 100 },
     waitTimeout: '5s',
     maxWaiting: 10,
+    sessions: 4,
+    sessionChannels: 100,
+    sessionRate: 0,
+    sessionIdle: '1m',
+    windowTotal: 2 ** 24,
     onSession: (session) => { session.unref() }
   })
   const stream: Duplex = await session.open({ host: 'db.internal', port: 5432 }, { signal: AbortSignal.timeout(1) })
