@@ -78,4 +78,16 @@ describe('contrib/systemd', function () {
       assert.strictEqual(code, 0, output)
     })
   }
+
+  it('and contrib/logrotate gives systemctl flags that it has', async function () {
+    need(this, 'systemctl')
+    const shipped = fs.readFileSync(path.join(root, 'contrib', 'logrotate', 'alknet'), 'utf8')
+    const [, flags] = /systemctl kill ((?:--\S+ )+)/.exec(shipped)
+    // No unit: that is what it has to complain of, and not of a flag.
+    const ask = async (args) => (await run(scope, 'systemctl', ['kill', ...args])).output
+    assert.match(await ask(['--kill-nobody=main']), /unrecognized option/)
+    assert.doesNotMatch(await ask(flags.trim().split(' ')), /unrecognized option/)
+    // 247, of Debian 11, has no other word for it.
+    assert.match(flags, /--kill-who=main /)
+  })
 })
