@@ -21,6 +21,15 @@ class Backoff {
   next () {
     const delay = Math.min(this._next, this._max)
     this._next = Math.min(delay * 2, this._max)
+    return this._jittered(delay)
+  }
+
+  /** Milliseconds that are between two tries at least, whatever happens meanwhile. */
+  shortest () {
+    return this._jittered(Math.min(this._min, this._max))
+  }
+
+  _jittered (delay) {
     return Math.round(delay * (1 + JITTER * this._random()))
   }
 

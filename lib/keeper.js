@@ -18,6 +18,7 @@ const { Backoff } = require('./backoff')
 const { canceled, fail } = require('./errors')
 const { formatHostPort } = require('./addresses')
 const { Link } = require('./link')
+const { Pause } = require('./pause')
 const { atConnect } = require('./transport')
 const { wake } = require('./wake')
 
@@ -34,10 +35,11 @@ function isFatal (err, isFirst) {
 }
 
 class Keeper {
-  /** session: of session.js. */
-  constructor (session) {
+  /** session: of session.js. wakes: of wake.js. */
+  constructor (session, wakes = wake) {
     const { reconnect, retry, server } = session._options
     this._session = session
+    this._wakes = wakes
     this._limits = reconnect
     this._retries = retry
     this._servers = server ?? [null] // the one that was good last is the first
@@ -45,15 +47,18 @@ class Keeper {
     this._isTrying = false
     this._isHurried = false // reconnect() was called
     this._isStopped = false
-    this._pause = null // { timer, end() } while it waits
+    this._pause = null // while it waits
     this._askers = new Set() // of reconnect()
     this._span = null // of the trace, from a loss on
     /** How many tries have failed since the last link. */
     this.attempts = 0
     /** Why there is no link, or null. */
     this.problem = null
-    /** When the next try begins; null: it does not wait for one. */
-    this.retryAt = null
+  }
+
+  /** When the next try begins; null: it does not wait for one. */
+  get retryAt () {
+    return this._pause?.until ?? null
   }
 
   /** Resolves with the first link, when the server listens on all that it was asked for. */
@@ -115,7 +120,7 @@ class Keeper {
 
   /** Whether the process stays up for a wait. */
   keepAlive (keeps) {
-    this._pause?.timer[keeps ? 'ref' : 'unref']()
+    this._pause?.keepAlive(keeps)
   }
 
   _answer (asker, err) {
@@ -219,22 +224,13 @@ class Keeper {
 
   /** err: why there is no link. */
   _wait (err) {
-    const delay = this._backoff.next()
     return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer)
-        off()
+      this._pause = new Pause(this._backoff, this._wakes, () => {
         this._pause = null
-        this.retryAt = null
         resolve()
-      }
-      const timer = setTimeout(end, delay)
-      // The machine is awake again, or its network is another: now it may work.
-      const off = wake.on(end)
-      if (this._session._isUnref) timer.unref()
-      this._pause = { timer, end }
-      this.retryAt = new Date(Date.now() + delay)
-      this._session._enter('waiting', err, delay / 1000)
+      })
+      if (this._session._isUnref) this._pause.keepAlive(false)
+      this._session._enter('waiting', err, this._pause.delay / 1000)
     })
   }
 }
