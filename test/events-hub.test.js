@@ -5,6 +5,8 @@ const { EventEmitter, once } = require('events')
 const { createEventHub } = require('../lib/events/hub')
 const { createEventTarget } = require('../lib/events/target')
 const { createIdentity } = require('../lib/identity')
+const { NO_LOG } = require('../lib/log')
+const { Reserved } = require('../lib/reserved')
 const { Peer, first, frame, pair } = require('./helpers/events')
 
 const turn = () => new Promise(setImmediate)
@@ -12,6 +14,14 @@ const all = () => true
 const who = (id, ...scopes) => ({ identity: createIdentity({ id, scopes }) })
 
 const open = (options = {}) => createEventHub(null, { authorize: all, ...options })
+
+/** What a hub wants of a server. */
+function aServer () {
+  const server = new EventEmitter()
+  server.reserved = new Reserved(server, { maxPending: 1 }, NO_LOG)
+  server.handle = (name, fn) => server.reserved.handle(name, fn)
+  return server
+}
 
 /** A client by hand. options: of pair(). */
 function join (hub, info = who('somebody'), options = {}) {
@@ -424,26 +434,42 @@ describe('Event hub', () => {
   })
 
   it('takes the connections of a server to its destination, and ends with it', async () => {
-    const server = new EventEmitter()
+    const server = aServer()
     const hub = createEventHub(server, { authorize: all, destination: 'ALKNET-events' })
     const arrive = (destination) => {
       const [near, far] = pair()
-      server.emit('connection', near, { ...who('x'), destination })
+      server.reserved.take('alknet-events', { take: (then) => then(near, { ...who('x'), destination }) })
       return { near, peer: new Peer(far) }
     }
     await listen(arrive('alknet-events:0').peer, 'a')
-    assert(arrive('alknet-other:0').near.destroyed, 'nobody else would end it')
-    server.on('connection', () => {})
-    assert(!arrive('alknet-other:0').near.destroyed, 'another one serves it')
+    assert(arrive('alknet-events:1').near.destroyed, 'nobody else would end it')
     assert.strictEqual(hub.clients, 1)
     server.emit('close')
     await hub.closed
-    assert.deepStrictEqual([server.listenerCount('connection'), server.listenerCount('close')], [1, 0])
+    assert.deepStrictEqual([server.reserved.serves('alknet-events'), server.listenerCount('close')], [false, 0])
+  })
+
+  it('shares a server with others, but no name', async () => {
+    const server = aServer()
+    server.handle('alknet-x', () => {})
+    const options = (destination) => ({ authorize: all, destination })
+    const hubs = ['alknet-a', 'alknet-b:5'].map((name) => createEventHub(server, options(name)))
+    assert(['alknet-a', 'alknet-b', 'alknet-x'].every((name) => server.reserved.serves(name)))
+    assert(!server.reserved.serves('alknet-c'), 'nobody does, and nobody is asked')
+    for (const name of ['alknet-a', 'alknet-b', 'alknet-x']) {
+      assert.throws(() => createEventHub(server, options(name)), { code: 'ERR_ALKNET_OPTION', option: 'name', message: `name: ${name} has a handler` })
+    }
+    assert.strictEqual(server.listenerCount('close'), 2, 'of those that there are')
+    await hubs[0].close()
+    const again = createEventHub(server, options('alknet-a'))
+    await hubs[0].close()
+    assert(server.reserved.serves('alknet-a'), 'of the new one')
+    await Promise.all([again.close(), hubs[1].close()])
   })
 
   it('refuses what cannot be', () => {
     for (const [server, options, option] of [
-      [undefined, {}, 'server'], [{}, {}, 'server'], [Object.assign(new EventEmitter(), { _options: { onConnection () {} } }), {}, 'server'],
+      [undefined, {}, 'server'], [{}, {}, 'server'], [new EventEmitter(), {}, 'server'],
       [null, { authorize: true }, 'authorize'], [null, { authorizeTimeout: 0 }, 'authorizeTimeout'], [null, { destination: 'web:80' }, 'destination'],
       [null, { destination: 1 }, 'destination'], [null, { maxClients: 0 }, 'maxClients'], [null, { maxClients: 65537 }, 'maxClients'], [null, { policy: 'x' }, 'policy'], [null, { stream: 1 }, 'stream'], [null, null, 'options']
     ]) assert.throws(() => createEventHub(server, options), { code: 'ERR_ALKNET_OPTION', option })

@@ -81,9 +81,8 @@ class Hub {
     this._links = new Set() // also of clients that have left, until their streams are gone
     this._isClosing = false
     this._server = server
-    this._onConnection = (stream, info) => this._arrived(stream, info)
     this._onServerClose = () => this.close()
-    server?.on('connection', this._onConnection)
+    this._release = server?.handle(options.destination.replace(/:\d+$/, ''), (stream, info) => this._arrived(stream, info))
     server?.once('close', this._onServerClose)
     /** Resolves when it is closed; never rejects. */
     this.closed = new Promise((resolve) => { this._resolveClosed = resolve })
@@ -154,7 +153,7 @@ class Hub {
   close () {
     if (this._isClosing) return this.closed
     this._isClosing = true
-    this._server?.removeListener('connection', this._onConnection)
+    this._release?.()
     this._server?.removeListener('close', this._onServerClose)
     this._locals.close(null)
     for (const client of [...this._clients]) {
@@ -172,9 +171,9 @@ class Hub {
   // ---- clients
 
   _arrived (stream, info) {
-    if (info.destination === this._options.destination) return this.accept(stream, info)
-    // Nobody else would end what somebody has asked for in vain.
-    if (this._server.listenerCount('connection') === 1) stream.destroy()
+    // The name is the hub's with all of its ports.
+    if (info.destination === this._options.destination) this.accept(stream, info)
+    else stream.destroy()
   }
 
   _left (client) {
@@ -310,10 +309,8 @@ function within (ms, promise) {
  * @returns {Hub}
  */
 function createEventHub (server, options = {}) {
-  if (server !== null && typeof server?.on !== 'function') throw optionError('server', 'must be a Server, or null')
-  const checked = eventOptions('hub', options)
-  if (server?._options?.onConnection !== undefined) throw optionError('server', 'has onConnection: give its streams to hub.accept(), and null here')
-  return new Hub(server, checked)
+  if (server !== null && typeof server?.handle !== 'function') throw optionError('server', 'must be a Server, or null')
+  return new Hub(server, eventOptions('hub', options))
 }
 
 module.exports = { createEventHub }
