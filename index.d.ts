@@ -246,6 +246,10 @@ export interface ServeOptions extends CommonOptions {
   maxUnauthenticated?: number
   /** Of these, from one address or one /64 of IPv6; 0: no limit. **Default:** `25`. */
   maxUnauthenticatedPerIp?: number
+  /** How long somebody without a login keeps a place that a newcomer needs, in milliseconds. **Default:** `1000`. */
+  evictAfterMs?: number
+  /** The same of somebody who has not begun to exchange keys. **Default:** `400`. */
+  evictSilentAfterMs?: number
   /** Time to log in. **Default:** `30`. */
   loginGrace?: Seconds
   /** Sessions that are logged in; 0: no limit. **Default:** `0`. */

@@ -9,12 +9,6 @@
 const { sourceOf } = require('./addresses')
 const { Seats } = require('./workers/seats')
 
-// Who has not logged in by then is not about to: a login takes a few round trips.
-const STALE_MS = 1000
-
-// Nor is who has not even begun to exchange keys by then.
-const SILENT_MS = 400
-
 // So many are looked at for one who may go: the oldest.
 const LOOK_AT = 128
 
@@ -28,6 +22,7 @@ class Limits {
     this._random = random
     this._now = now
     this._waiting = new Set() // tickets of those who have not logged in, the oldest first
+    this._favoured = new Set() // and of those among them who keep their places
     this._perSource = new Map() // an IPv6 client has a whole /64 of addresses
     this._seats = seats
   }
@@ -38,11 +33,13 @@ class Limits {
   }
 
   /** Other limits from now on; who is in already stays in. */
-  update ({ maxConnectionsPerIp, maxUnauthenticatedPerIp, maxUnauthenticated, maxSessions }) {
+  update ({ maxConnectionsPerIp, maxUnauthenticatedPerIp, maxUnauthenticated, maxSessions, evictAfterMs, evictSilentAfterMs }) {
     this._maxPerIp = maxConnectionsPerIp
     this._maxUnauthenticatedPerIp = maxUnauthenticatedPerIp
     this._maxUnauthenticated = maxUnauthenticated
     this._maxSessions = maxSessions
+    this._evictAfterMs = evictAfterMs
+    this._evictSilentAfterMs = Math.min(evictAfterMs, evictSilentAfterMs)
   }
 
   /**
@@ -71,7 +68,25 @@ class Limits {
 
   /** How many have not logged in. */
   get unauthenticated () {
-    return this._waiting.size
+    return this._waiting.size + this._favoured.size
+  }
+
+  /**
+   * Nobody takes the place of this one: it has shown a key that would do, and
+   * its user may be typing a passphrase; or it waits for us. A public key is no
+   * secret, so that no more than half of all places are kept for such.
+   */
+  favour (ticket) {
+    if (!this._waiting.has(ticket) || this._favoured.size >= Math.floor(this._maxUnauthenticated / 2)) return
+    this._waiting.delete(ticket)
+    this._favoured.add(ticket)
+  }
+
+  /** It is like any other again, and its time begins anew. */
+  unfavour (ticket) {
+    if (!this._favoured.delete(ticket)) return
+    ticket.since = this._now()
+    this._waiting.add(ticket)
   }
 
   // Whoever holds places without logging in does not keep the others out:
@@ -81,8 +96,8 @@ class Limits {
     let looked = 0
     for (const ticket of this._waiting) {
       const age = now - ticket.since
-      if (age >= STALE_MS || (age >= SILENT_MS && ticket.isSilent?.())) return ticket
-      if (age < SILENT_MS || ++looked === LOOK_AT) return undefined
+      if (age >= this._evictAfterMs || (age >= this._evictSilentAfterMs && ticket.isSilent?.())) return ticket
+      if (age < this._evictSilentAfterMs || ++looked === LOOK_AT) return undefined
     }
   }
 
@@ -111,7 +126,7 @@ class Limits {
     if (ticket.authenticated || ticket.left) return
     ticket.authenticated = true
     ticket.source.unauthenticated--
-    this._waiting.delete(ticket)
+    this._forget(ticket)
   }
 
   /** The ticket's connection has gone. Idempotent. */
@@ -121,11 +136,16 @@ class Limits {
     ticket.left = true
     if (ticket.hasSeat) this._seats.give()
     if (!ticket.authenticated) {
-      this._waiting.delete(ticket)
+      this._forget(ticket)
       source.unauthenticated--
     }
     source.connections--
     if (source.connections === 0) this._perSource.delete(source.name)
+  }
+
+  _forget (ticket) {
+    this._waiting.delete(ticket)
+    this._favoured.delete(ticket)
   }
 }
 
@@ -134,4 +154,4 @@ function isFull (max, count) {
   return max > 0 && count >= max
 }
 
-module.exports = { Limits, SILENT_MS }
+module.exports = { Limits }

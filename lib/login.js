@@ -58,9 +58,14 @@ class Login {
     if (found === null || !isOpen(found)) return done(this.answer(user, algorithm, blob, proven))
     this.attempts++
     // Only whoever has a key gets it judged; until then it is like any other.
-    if (!proven) return done({ admit: true, reason: this._reasonToEnd(false) })
+    if (!proven) {
+      if (found.grant !== null) this._server._limits.favour(this._ticket)
+      return done({ admit: true, reason: this._reasonToEnd(false) })
+    }
+    this._server._limits.favour(this._ticket)
     this._question = this._server._authorize.ask(options, this._request(user, algorithm, blob, found), (answer, why) => {
       this._question = null
+      if (found.grant === null) this._server._limits.unfavour(this._ticket)
       done(this._decide(user, blob, true, this._judge(user, blob, found, answer, why)))
     })
   }
@@ -122,6 +127,7 @@ class Login {
     const grant = isFull ? null : found.grant
     if (grant === null || proven) this._log(user, blob, found.certificate, isFull ? 'max_sessions' : found.reason)
     if (grant !== null && proven) this._admitted(user, grant)
+    if (grant !== null && !proven) this._server._limits.favour(this._ticket)
     return { admit: grant !== null, reason: this._reasonToEnd(isFull) }
   }
 

@@ -228,6 +228,8 @@ const SERVER = {
   maxAuthAttempts: [integer(1, 1000), 10],
   maxUnauthenticated: [integer(0, 1e6), 100],
   maxUnauthenticatedPerIp: [integer(0, 1e6), 25],
+  evictAfterMs: [integer(100, DAY * 1000, ' milliseconds'), 1000],
+  evictSilentAfterMs: [integer(100, DAY * 1000, ' milliseconds'), 400],
   loginGrace: [seconds(1, DAY), 30],
   maxSessions: [integer(0, 1e6), 0],
   penalties: [penalties, penalties('penalties', true)],
@@ -251,7 +253,7 @@ const PLANNED_SERVER = [
 
 // What a server takes over while it runs. The rest waits for the next start.
 const RELOADABLE = [
-  'authorizedKeys', 'certAuthority', 'revokedKeys', 'forwarding', 'maxConnectionsPerIp', 'maxAuthAttempts', 'maxUnauthenticated', 'maxUnauthenticatedPerIp', 'loginGrace',
+  'authorizedKeys', 'certAuthority', 'revokedKeys', 'forwarding', 'maxConnectionsPerIp', 'maxAuthAttempts', 'maxUnauthenticated', 'maxUnauthenticatedPerIp', 'evictAfterMs', 'evictSilentAfterMs', 'loginGrace',
   'tlsCert', 'tlsKey', 'tlsAlpn', 'tlsHandshakeTimeout',
   'penalties', 'penaltyExempt', 'maxSessions', 'maxLookups', 'maxChannels', 'maxRemoteForwards', 'connectTimeout', 'proxy', 'keepalive', 'keepaliveMax', 'authorize', 'authorizeTimeout'
 ]

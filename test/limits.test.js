@@ -5,7 +5,7 @@ const { Limits } = require('../lib/limits')
 const { serverOptions } = require('../lib/options')
 const { createRandom, seed } = require('./helpers/random')
 
-const NONE = { maxConnectionsPerIp: 0, maxUnauthenticatedPerIp: 0, maxUnauthenticated: 0, maxSessions: 0 }
+const NONE = { maxConnectionsPerIp: 0, maxUnauthenticatedPerIp: 0, maxUnauthenticated: 0, maxSessions: 0, evictAfterMs: 1000, evictSilentAfterMs: 400 }
 
 describe('limits', () => {
   it('counts connections for each address', () => {
@@ -79,7 +79,7 @@ describe('limits', () => {
         }
         now += below(100)
       } else if (kind < 5 && inside.size > 0) {
-        limits.promote(pick([...inside.keys()])) // some of them again
+        limits[pick(['promote', 'promote', 'favour', 'unfavour'])](pick([...inside.keys()])) // some of them again
       } else if (kind < 7 && inside.size > 0) {
         const ticket = pick([...inside.keys()])
         limits.leave(ticket)
@@ -89,9 +89,10 @@ describe('limits', () => {
         const ticket = pick(gone)
         limits.leave(ticket)
         if (!ticket.authenticated) assert(!limits.promote(ticket))
+        limits.favour(ticket) // too late, like everything
       }
       if (below(100) === 0) {
-        limits.update({ maxConnectionsPerIp: below(20), maxUnauthenticatedPerIp: below(10), maxUnauthenticated: below(40), maxSessions: below(20) })
+        limits.update({ ...NONE, maxConnectionsPerIp: below(20), maxUnauthenticatedPerIp: below(10), maxUnauthenticated: below(40), maxSessions: below(20) })
       }
       const context = `step ${i}, ALKNET_SEED=${seed}`
       const tickets = [...inside.keys()]
@@ -135,6 +136,43 @@ describe('limits', () => {
     assert.strictEqual(limits.enter('e'), 'max_unauthenticated')
     now = 1000
     assert.deepStrictEqual([limits.enter('e').victim, limits.enter('f').victim], [talks, unknown])
+  })
+
+  it('has other times for that, and the shorter one is never the longer', () => {
+    let now = 0
+    const limits = new Limits({ ...NONE, maxUnauthenticated: 1, evictAfterMs: 5000, evictSilentAfterMs: 9000 }, () => 0, () => now)
+    limits.enter('a').isSilent = () => true
+    now = 4999
+    assert.strictEqual(limits.enter('b'), 'max_unauthenticated')
+    now = 5000
+    const b = limits.enter('b')
+    assert.notStrictEqual(b.victim, null)
+    limits.update({ ...NONE, maxUnauthenticated: 1, evictAfterMs: 100, evictSilentAfterMs: 100 })
+    now = 5100
+    assert.strictEqual(limits.enter('c').victim, b)
+  })
+
+  it('keeps the place of who has shown a key that would do, of half of them at most', () => {
+    let now = 0
+    const limits = new Limits({ ...NONE, maxUnauthenticated: 4 }, () => 0.99, () => now)
+    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((ip) => limits.enter(ip))
+    for (const ticket of [a, b, c]) limits.favour(ticket)
+    assert.strictEqual(limits.unauthenticated, 4)
+    now = 1e6
+    const [e, f] = ['e', 'f'].map((ip) => limits.enter(ip))
+    assert.deepStrictEqual([e.victim, f.victim], [c, d], 'the third is like any other')
+    assert.strictEqual(limits.enter('g'), 'max_unauthenticated')
+    now += 1000
+    assert.deepStrictEqual(['g', 'h'].map((ip) => limits.enter(ip).victim), [e, f])
+    assert(limits.promote(a))
+    limits.unfavour(b)
+    now += 999
+    assert.strictEqual(limits.enter('i').victim, null, 'the place of a')
+    assert.strictEqual(limits.enter('j'), 'max_unauthenticated', 'its time has begun anew')
+    now += 1
+    assert.notStrictEqual(limits.enter('j').victim, b)
+    limits.leave(b)
+    assert.strictEqual(limits._favoured.size, 0)
   })
 
   it('drops early, likelier the nearer the limit', () => {

@@ -214,7 +214,7 @@ describe('options', () => {
   }
 
   it('refuse wrong options of a server', () => {
-    const cases = { listen: ['', 'name:1', '127.0.0.1', '1.2.3.4:x', [5], 'fd:2', 'fd:x', 'fd:1234567890', { fd: 3 }], maxAuthAttempts: [0], loginGrace: [0], maxUnauthenticated: [-1], maxUnauthenticatedPerIp: [-1, 1.5], onConnection: [1], tlsHandshakeTimeout: [0, '2d', 1.5], tlsCert: ['', 5], tlsKey: ['', null], tlsAlpn: ['', 'a,,b', 5] }
+    const cases = { listen: ['', 'name:1', '127.0.0.1', '1.2.3.4:x', [5], 'fd:2', 'fd:x', 'fd:1234567890', { fd: 3 }], maxAuthAttempts: [0], loginGrace: [0], maxUnauthenticated: [-1], maxUnauthenticatedPerIp: [-1, 1.5], evictAfterMs: [0, 99, 1.5], evictSilentAfterMs: [99, '1s'], takeoverTimeout: [0, 21], onConnection: [1], tlsHandshakeTimeout: [0, '2d', 1.5], tlsCert: ['', 5], tlsKey: ['', null], tlsAlpn: ['', 'a,,b', 5] }
     for (const [name, values] of Object.entries(cases)) {
       for (const value of values) refuses(() => serverOptions({ ...SERVER, [name]: value }), name, new RegExp(`^${name}: `))
     }

@@ -334,6 +334,36 @@ describe('Server (scripted addon)', () => {
     assert.deepStrictEqual(third.calls, [['admit', true], ['received']])
   })
 
+  it('keeps the place of who has shown a key that is known, or waits for authorize()', async () => {
+    const answers = []
+    const all = { maxUnauthenticated: 2, evictAfterMs: 100, evictSilentAfterMs: 100 }
+    s = await startServer({ ...all, authorize: () => new Promise((resolve) => answers.push(resolve)) })
+    const favoured = () => s.server._limits._favoured.size
+    const first = s.connect().session
+    first.emit('onauth', 'root', 'ssh-ed25519', OTHER, false)
+    assert.strictEqual(favoured(), 0, 'nobody knows that key, whatever it is told')
+    first.emit('onauth', 'root', 'ssh-ed25519', OTHER, true)
+    assert.strictEqual(favoured(), 1)
+    answers.pop()(false)
+    await new Promise(setImmediate)
+    assert.strictEqual(favoured(), 0)
+    first.emit('onauth', 'root', 'ssh-ed25519', KEY, false)
+    assert.strictEqual(favoured(), 1)
+    first.emit('onauth', 'root', 'ssh-ed25519', KEY, true)
+    answers.pop()(true)
+    await new Promise(setImmediate)
+    assert.deepStrictEqual([favoured(), s.server.stats().sessions], [0, 1])
+    s.server.reloadAll({ authorize: undefined })
+    const second = s.connect().session
+    await new Promise(setImmediate)
+    second.emit('onauth', 'root', 'ssh-ed25519', OTHER, false)
+    assert.strictEqual(favoured(), 0)
+    second.emit('onauth', 'root', 'ssh-ed25519', KEY, false)
+    assert.strictEqual(favoured(), 1)
+    second.emit('onclose', null)
+    assert.strictEqual(favoured(), 0)
+  })
+
   it('has the channel connected to its target', async () => {
     s = await startServer({ connectTimeout: 7 })
     const { session } = s.login()

@@ -129,6 +129,8 @@ function addFlags (command) {
     .addOption(number('--max-auth-attempts <n>', 'keys a connection may try or ask about (default: 10)'))
     .addOption(number('--max-unauthenticated <n>', 'connections not logged in; random early drop from half on (default: 100)'))
     .addOption(number('--max-unauthenticated-per-ip <n>', 'of these from one address; 0: no limit (default: 25)'))
+    .addOption(number('--evict-after-ms <n>', 'how long somebody who has not logged in keeps a place that a newcomer needs (default: 1000)'))
+    .addOption(number('--evict-silent-after-ms <n>', 'the same of somebody who has not begun to (default: 400)'))
     .addOption(number('--login-grace <seconds>', 'time to log in (default: 30)'))
     .addOption(number('--max-sessions <n>', '0: no limit (default: 0)'))
     .addOption(value('--penalties <list>', 'how long to refuse sources that misbehave, as in authfail:5s,noauth:1s,grace-exceeded:10s,min:15s,max:10m (the default); off: never'))

@@ -93,6 +93,14 @@ class ThreadLimits {
     return true
   }
 
+  favour (ticket) {
+    this._main.tell('favour', ticket.id)
+  }
+
+  unfavour (ticket) {
+    this._main.tell('unfavour', ticket.id)
+  }
+
   leave (ticket) {
     if (ticket.left) return
     ticket.left = true

@@ -15,7 +15,6 @@ const { parentPort, workerData } = require('worker_threads')
 const binding = require('../binding')
 const { Admission } = require('../admission')
 const { loadAuthorizer } = require('../authorizer')
-const { SILENT_MS } = require('../limits')
 const { rarely } = require('../listener')
 const { serverOptions } = require('../options')
 const { Policy } = require('../policy')
@@ -75,7 +74,7 @@ class ThreadServer {
       return this._limits.leave(ticket)
     }
     this._admission.takeIn(stream, peer, ticket, this._contexts[place])
-    ticket.timer = setTimeout(() => { if (ticket.isSilent?.()) this._main.tell('silent', id) }, SILENT_MS)
+    ticket.timer = setTimeout(() => { if (ticket.isSilent?.()) this._main.tell('silent', id) }, this._options.evictSilentAfterMs)
     if (ticket.left) clearTimeout(ticket.timer)
   }
 

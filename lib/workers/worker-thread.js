@@ -207,6 +207,8 @@ class WorkerThread {
         for (const [id, channels] of sessions) of(id, (connection) => { connection.channels = channels })
       },
       promoted: (id) => of(id, ({ ticket }) => server._limits.promoted(ticket)),
+      favour: (id) => of(id, ({ ticket }) => server._limits.favour(ticket)),
+      unfavour: (id) => of(id, ({ ticket }) => server._limits.unfavour(ticket)),
       silent: (id) => of(id, (connection) => { connection.isSilent = true }),
       left: (id) => of(id, (connection) => this._left(connection)),
       punish: ({ address, offence }) => server._admission.punish(address, offence),
