@@ -596,7 +596,7 @@ export interface ServerStats {
   /** By reason: docs/cli.md#why-a-login-is-refused. */
   rejected: Record<string, number>
   /** Channels that clients have not got. */
-  channelsRefused: Record<'prohibited' | 'connect_failed' | 'shortage', number>
+  channelsRefused: Record<'prohibited' | 'connect_failed' | 'unknown_type' | 'shortage', number>
   /** Connections that were held against their source. */
   penalties: Record<'auth_failed' | 'no_auth' | 'grace_exceeded', number>
 }

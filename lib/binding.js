@@ -71,7 +71,8 @@
  *            silence(): for how many ms nothing has come
  *            channels(): how many there are, those that open included
  *            info(): { engine, peer, kex, hostkey, cipherIn, cipherOut, macIn,
- *            macOut } close()
+ *            macOut } close(reason, text): both may be left out; the number of RFC
+ *            4253 §11.1 that the peer is told, and what stands beside it
  *            open(type, host, port, originHost, originPort): Stream
  *            accept(stream) refuse(stream, reason, text) — channels of onchannel
  *            listen(isLocal, host, port): id — a client asks the server to
@@ -90,6 +91,7 @@
  *            itself; why: 0 another method 1 no user name 2 no key that is
  *            accepted 3 a wrong signature (libssh: 0 and 2 only)
  *            onready() onclose(err)
+ *            onchannelrefused(reason): the engine has refused one by itself
  *            onchannel(stream, type, host, port, originHost, originPort): a
  *            client gets channels only of what the server listens on for it
  *            onlisten(request, isLocal, host, port), onunlisten(the same): a

@@ -11,6 +11,7 @@ const FORWARDED_STREAMLOCAL = 3
 /** Why one does not open (RFC 4254 §5.1). */
 const PROHIBITED = 1
 const CONNECT_FAILED = 2
+const UNKNOWN_TYPE = 3
 const SHORTAGE = 4
 
 module.exports = {
@@ -20,5 +21,6 @@ module.exports = {
   FORWARDED_STREAMLOCAL,
   FORWARDED_TCPIP,
   PROHIBITED,
-  SHORTAGE
+  SHORTAGE,
+  UNKNOWN_TYPE
 }

@@ -10,8 +10,9 @@
 
 const net = require('net')
 const binding = require('./binding')
+const { BYE } = require('./bye')
 const {
-  DIRECT_STREAMLOCAL, DIRECT_TCPIP, FORWARDED_STREAMLOCAL, FORWARDED_TCPIP, PROHIBITED, SHORTAGE
+  DIRECT_STREAMLOCAL, DIRECT_TCPIP, FORWARDED_STREAMLOCAL, FORWARDED_TCPIP, PROHIBITED, SHORTAGE, UNKNOWN_TYPE
 } = require('./channels')
 const { canonicalHost, isReserved } = require('./addresses')
 const { Arrival } = require('./incoming')
@@ -33,7 +34,21 @@ const KEXINIT_BYTES = 128
 const NO = { yes: false, port: 0 }
 
 // RFC 4254 §5.1, as the counters call it.
-const REFUSALS = { 1: 'prohibited', 2: 'connect_failed', 4: 'shortage' }
+const REFUSALS = { 1: 'prohibited', 2: 'connect_failed', 3: 'unknown_type', 4: 'shortage' }
+
+const { BY_APPLICATION, CONNECTION_LOST, NO_MORE_AUTH, TOO_MANY_CONNECTIONS } = BYE
+
+// What the client is told when we end its connection, by our reason.
+const FAREWELLS = {
+  server_closed: [BY_APPLICATION, 'the server is shutting down'],
+  closed_by_server: [BY_APPLICATION, 'closed by the server'],
+  taken_over: [BY_APPLICATION, 'another session of this client took its place'],
+  keepalive: [CONNECTION_LOST, 'no answer'],
+  login_grace: [BY_APPLICATION, 'the login took too long'],
+  max_auth_attempts: [NO_MORE_AUTH, 'too many attempts to log in'],
+  max_sessions: [TOO_MANY_CONNECTIONS, 'too many sessions'],
+  max_unauthenticated: [TOO_MANY_CONNECTIONS, 'too many connections that have not logged in']
+}
 
 // Why we end a connection that is held against its source.
 const OFFENCES = { login_grace: 'grace_exceeded', max_auth_attempts: 'auth_failed', max_unauthenticated: 'no_auth' }
@@ -68,6 +83,7 @@ class Connection {
     this._isOurDoing = false // that it ends
     this._isDraining = false
     this._closeTimer = null
+    this._drainReason = undefined
     this._relays = new Relays(() => this.channelGone())
     this._arrivals = {
       accept: (channel) => { if (this._isClosing) channel.close(); else this._session.accept(channel) },
@@ -141,7 +157,6 @@ class Connection {
     if (this._isClosing) return
     this._login.ask(user, algorithm, blob, proven, ({ admit, reason }) => {
       if (this._isClosing) return
-      this._session.admit(admit)
       if (proven || !admit) this._trace.auth(admit)
       if (reason !== null) this.close(reason)
     })
@@ -159,6 +174,8 @@ class Connection {
     if (this._isClosing) return
     this._trace.ready(this._session)
     this._keepalive = new Keepalive(this._session, this._server._options, () => this.close('keepalive'))
+      // Whoever is told no may be gone before it hears why it was the last time.
+      if (reason === null || admit) this._session.admit(admit)
     this.session = this._server._enterSession(this)
     this._server.emit('auth', this.who())
     this._server.emit('session', this.session)
@@ -301,7 +318,7 @@ class Connection {
   }
 
   turnAway (channel, reason, text) {
-    this._server._counters.count('channelsRefused', REFUSALS[reason])
+    this._refused(reason, text)
     if (this._isClosing) channel.close()
     else this._session.refuse(channel, reason, text)
     channelOver(channel, { code: 'ERR_ALKNET_CHANNEL', reason }, true)
@@ -311,22 +328,35 @@ class Connection {
   /** One channel less; a draining connection without any has nothing to do. */
   channelGone () {
     this._channels--
-    if (this._channels === 0 && this._isDraining) this.close()
+    if (this._channels === 0 && this._isDraining) this.close(this._drainReason)
   }
 
   // ---- the end
 
   /** Closes as soon as no channel is left. */
-  drain () {
+  drain (reason) {
     this._isDraining = true
     this._listening.close()
-    if (this._channels === 0) this.close()
+    if (this._channels === 0) this.close(reason)
   }
 
   /** Lets channels end for up to ms, and closes. */
+  /** The engine has refused one by itself. */
+  onchannelrefused (reason) {
+    this._server._counters.count('channelsTotal')
+    this._refused(reason, reason === SHORTAGE ? 'too many channels (maxChannels)' : undefined)
+  }
+
+  // A limit, or a program that wants what there is not, is the operator's to know; what the policy says is between it and its client.
+  _refused (reason, problem) {
+    this._server._counters.count('channelsRefused', REFUSALS[reason])
+    if (reason !== SHORTAGE && reason !== UNKNOWN_TYPE) return
+    this._server._noteRefusal('channel refused', { ...this._remote, reason: REFUSALS[reason], problem })
+  }
+
   async end (ms, reason) {
     if (ms > 0) {
-      this.drain()
+      this.drain(reason)
       await within(ms, this.closed)
     }
     this.close(reason)
@@ -335,15 +365,16 @@ class Connection {
   close (reason) {
     if (this._isClosing) return
     this._isClosing = true
+    this._drainReason = reason
     this._isOurDoing = true
     this._reason = reason
     this._listening.close()
     this._closeTimer = setTimeout(() => this._over(), CLOSE_MS)
-    this._session.close()
+    this._session.close(...FAREWELLS[reason] ?? [])
   }
 
   onclose (err) {
-    if (err !== null) this._reason ??= err.code
+    if (err !== null) this._reason ??= isGoodbye(err) ? 'closed_by_client' : err.code
     this._isClosing = true
     this._over()
   }
@@ -380,3 +411,8 @@ function onGrace (connection) {
 }
 
 module.exports = { Connection }
+// It has said that it goes, and was logged in: no failure.
+function isGoodbye ({ code, reason }) {
+  return code === 'ERR_ALKNET_LOST' && reason === BY_APPLICATION
+}
+

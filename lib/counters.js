@@ -21,7 +21,7 @@ const REASONS = {
     'unsupported_method', 'invalid_user', 'unsupported_key', 'bad_signature'
   ],
   // channels that clients have asked for in vain
-  channelsRefused: ['prohibited', 'connect_failed', 'shortage'],
+  channelsRefused: ['prohibited', 'connect_failed', 'unknown_type', 'shortage'],
   // connections that ended without a login, and were held against their source
   penalties: ['auth_failed', 'no_auth', 'grace_exceeded']
 }

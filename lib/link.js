@@ -14,6 +14,7 @@
  */
 
 const binding = require('./binding')
+const { BYE } = require('./bye')
 const { DIRECT_STREAMLOCAL, DIRECT_TCPIP } = require('./channels')
 const { canceled, fail } = require('./errors')
 const { hostKeyOrder } = require('./credentials')
@@ -98,7 +99,7 @@ class Link {
       this._over()
     } else {
       this._closeTimer = setTimeout(() => this._over(), CLOSE_MS)
-      this.handle.close()
+      this.handle.close(...farewell(this.error, this.stage))
       this._down()
     }
     return this.closed
@@ -295,6 +296,15 @@ class Link {
     this._resolveClosed()
     this._resolveClosed = null
   }
+}
+
+/** What the server is told: [number, words]. err: why the link is closed, or null. */
+function farewell (err, stage) {
+  if (err === null) return [BYE.BY_APPLICATION, 'closed by the user']
+  if (err.code === 'ERR_ALKNET_AUTH') return [BYE.NO_MORE_AUTH, 'no more keys']
+  if (err.code === 'ERR_ALKNET_TIMEOUT' && stage === 'session') return [BYE.CONNECTION_LOST, 'no answer']
+  if (err.code === 'ERR_ALKNET_CANCELED' && stage === 'auth') return [BYE.AUTH_CANCELLED, 'canceled by the user']
+  return [BYE.BY_APPLICATION, 'closed']
 }
 
 module.exports = { Link }

@@ -51,6 +51,7 @@ class Server extends EventEmitter {
     this._hostKeys = hostKeys
     this._log = options.log === null ? NO_LOG : createLogger(options.log)
     this._warn = rarely(this._log)
+    this._noteRefusal = rarely(this._log, 'info')
     this._authorizer = null
     this._workers = options.workers > 1 ? new Workers(this, options) : null
     this._limits = new Limits(options, undefined, undefined, this._workers?.seats)

@@ -326,7 +326,7 @@ describe('Server (scripted addon)', () => {
     second.emit('onauth', 'root', 'ssh-ed25519', KEY, false)
     assert(!second.called.includes('close'), 'a question takes no place')
     second.emit('onauth', 'root', 'ssh-ed25519', KEY, true)
-    assert.deepStrictEqual(second.calls.slice(1), [['admit', false], ['close']])
+    assert.deepStrictEqual(second.calls.slice(1), [['close', 12, 'too many sessions']])
     assert.match(s.lines.at(-1), /result=reject reason=max_sessions$/)
     second.emit('onclose', null)
     first.emit('onclose', null)

@@ -90,7 +90,7 @@ describe('tls', () => {
       assert.strictEqual(server.sessions()[0].transport, 'tls')
       await session.close()
       assert.strictEqual(session.error, null)
-      assert.match(await line(/^INFO connection closed/), /transport=tls duration=[\d.]+ reason=ERR_ALKNET_LOST$/)
+      assert.match(await line(/^INFO connection closed/), /transport=tls duration=[\d.]+ reason=closed_by_client$/)
       assert.match(lines[0], /^INFO listening transport=tls address=127\.0\.0\.1 port=\d+$/)
       assert(lines.some((one) => /^INFO connection opened .*transport=tls$/.test(one)))
     })

@@ -70,6 +70,7 @@ function counted (stats) {
     ['refused', byReason(stats.refused)],
     ['logins', stats.logins],
     ['rejected', byReason(stats.rejected)],
+    ['no channel', byReason(stats.channelsRefused)],
     ['penalties', byReason(stats.penalties)],
     ['penalised', stats.penalisedSources === 0 ? '' : `${stats.penalisedSources} source${stats.penalisedSources === 1 ? '' : 's'} now`]
   ].filter(([, text]) => text !== '')

@@ -16,7 +16,8 @@ enum {
   ON_LISTEN,
   ON_UNLISTEN,
   ON_REPLY,
-  ON_AUTH_REFUSED
+  ON_AUTH_REFUSED,
+  ON_CHANNEL_REFUSED
 };
 enum { LIST_MAX = 1024, USER_MAX = 256, HOSTKEYS_MAX = 16, PLACE_MAX = 256 };
 
@@ -122,6 +123,16 @@ static void on_channel(alk_session_t *s, alk_stream_t *ch,
   wrap_end(&w->wrap, scope);
 }
 
+static void on_channel_refused(alk_session_t *s, alk_open_reason_t reason)
+{
+  session_wrap_t *w = alk_session_data(s);
+  napi_handle_scope scope;
+  if (!wrap_begin(&w->wrap, &scope)) return;
+  napi_value number = wrap_number(w->wrap.e->env, reason);
+  wrap_emit(&w->wrap, ON_CHANNEL_REFUSED, 1, &number);
+  wrap_end(&w->wrap, scope);
+}
+
 /* q's place in the list, or that of the list's end. */
 static question_t **question_at(session_wrap_t *w, uint32_t id)
 {
@@ -221,6 +232,7 @@ static const alk_session_events_t events = {
   .on_auth_refused = on_auth_refused,
   .on_ready = on_ready,
   .on_channel = on_channel,
+  .on_channel_refused = on_channel_refused,
   .on_close = on_close,
 };
 
@@ -233,6 +245,7 @@ static const alk_session_events_t listening_events = {
   .on_auth_refused = on_auth_refused,
   .on_ready = on_ready,
   .on_channel = on_channel,
+  .on_channel_refused = on_channel_refused,
   .on_listen = on_listen,
   .on_unlisten = on_unlisten,
   .on_close = on_close,
@@ -489,8 +502,20 @@ static napi_value session_info(napi_env env, napi_callback_info info)
 
 static napi_value close_(napi_env env, napi_callback_info info)
 {
-  session_wrap_t *w = wrap_this(env, info, &session_class, 0, NULL);
-  if (w != NULL && w->s != NULL) alk_session_close(w->s);
+  napi_value argv[2];
+  char text[256];
+  uint32_t reason;
+  session_wrap_t *w = wrap_this(env, info, &session_class, 2, argv);
+  if (w == NULL || w->s == NULL) return NULL;
+  if (wrap_is_null(env, argv[0])) {
+    alk_session_close(w->s);
+    return NULL;
+  }
+  if (!wrap_u32(env, argv[0], ALK_BYE_MAX, &reason) ||
+      !wrap_str(env, argv[1], text, sizeof text))
+    return NULL;
+  if (reason == 0) return throw_option(env, "0 is no reason");
+  alk_session_bye(w->s, reason, text);
   return NULL;
 }
 
@@ -648,6 +673,7 @@ const wrap_class_t session_class = {
   .name = "Session",
   .methods = methods,
   .events = {"onhostkey", "onlogin", "onauth", "onready", "onchannel",
-             "onclose", "onlisten", "onunlisten", "onreply", "onauthrefused"},
+             "onclose", "onlisten", "onunlisten", "onreply", "onauthrefused",
+             "onchannelrefused"},
   .free = alk_free,
 };

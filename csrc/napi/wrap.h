@@ -19,7 +19,7 @@
 #include "core/err.h"
 #include "core/loop.h"
 
-enum { WRAP_EVENTS_MAX = 10 };
+enum { WRAP_EVENTS_MAX = 11 };
 
 typedef struct {
   const char *name;

@@ -43,7 +43,9 @@ struct alk_session { /* embed as the first member */
   alk_err_t err;     /* the first thing that went wrong */
   uint64_t heard_at; /* uv_now() of the last bytes, or of its birth */
   bool server;
-  int closing; /* 0 no, 1 in good order, 2 at once */
+  int closing;        /* 0 no, 1 in good order, 2 at once */
+  uint32_t bye;       /* what the peer is told at the end; 0: by application */
+  char bye_text[128]; /* and in words */
 };
 
 void alk_session_init(alk_session_t *s, alk_loop_t *l,
@@ -51,7 +53,12 @@ void alk_session_init(alk_session_t *s, alk_loop_t *l,
 /* Remembers the first error and closes. */
 void alk_session_fail(alk_session_t *s, const alk_err_t *err);
 void alk_session_emit_close(alk_session_t *s); /* the owner, then ->free */
-void alk_session_heard(alk_session_t *s);      /* bytes have come */
+/* Tells the owner of a channel that was refused unasked. */
+void alk_session_emit_refused(alk_session_t *s, alk_open_reason_t reason);
+/* What a DISCONNECT of ours says. */
+uint32_t alk_session_bye_reason(const alk_session_t *s);
+const char *alk_session_bye_text(const alk_session_t *s);
+void alk_session_heard(alk_session_t *s); /* bytes have come */
 
 /* NULL: no engine of that name is built in; name NULL: the default. */
 const alk_engine_t *alk_engine_find(const char *name);

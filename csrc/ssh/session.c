@@ -1,4 +1,5 @@
 /* session.c - what every engine's sessions share, and ssh.h's front door. */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -39,6 +40,21 @@ void alk_session_emit_close(alk_session_t *s)
   if (s->ev != NULL) s->ev->on_close(s, s->err.code == ALK_OK ? NULL : &s->err);
   alk_live_remove(s->loop, &s->live);
   s->engine->free(s);
+}
+
+void alk_session_emit_refused(alk_session_t *s, alk_open_reason_t reason)
+{
+  if (s->ev->on_channel_refused != NULL) s->ev->on_channel_refused(s, reason);
+}
+
+uint32_t alk_session_bye_reason(const alk_session_t *s)
+{
+  return s->bye == 0 ? ALK_BYE_BY_APPLICATION : s->bye;
+}
+
+const char *alk_session_bye_text(const alk_session_t *s)
+{
+  return s->bye == 0 ? "closed" : s->bye_text;
 }
 
 static alk_session_t *open_session(alk_stream_t *transport, bool server,
@@ -88,6 +104,16 @@ void alk_session_close(alk_session_t *s)
 {
   if (s->closing < 2) s->closing++;
   s->engine->close(s);
+}
+
+void alk_session_bye(alk_session_t *s, uint32_t reason, const char *text)
+{
+  CHECK(reason > 0 && reason <= ALK_BYE_MAX);
+  if (s->closing == 0) {
+    s->bye = reason;
+    snprintf(s->bye_text, sizeof s->bye_text, "%s", text);
+  }
+  alk_session_close(s);
 }
 
 void alk_session_trust(alk_session_t *s, bool yes)

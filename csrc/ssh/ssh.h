@@ -68,6 +68,9 @@ typedef enum {
                            client wait, and does not tell */
 } alk_refused_t;
 
+/* Why a session ends, as the peer is told (RFC 4253 §11.1). */
+enum { ALK_BYE_BY_APPLICATION = 11, ALK_BYE_MAX = 15 };
+
 typedef struct {
   /* Client: is this the server's key? Answer with alk_session_trust(). */
   void (*on_hostkey)(alk_session_t *s, const uint8_t *blob, size_t len);
@@ -87,6 +90,9 @@ typedef struct {
    * alk_channel_refuse(); own() it first. Other types are refused unasked. */
   void (*on_channel)(alk_session_t *s, alk_stream_t *ch,
                      const alk_target_t *target);
+  /* The peer was refused a channel unasked. There is nothing to answer. NULL:
+   * nobody wants to know. */
+  void (*on_channel_refused)(alk_session_t *s, alk_open_reason_t reason);
   /* Server: the client wants a listener, or no more of it. Answer with
    * alk_request_answer(), in any order, now or later; r is good until then or
    * until on_close. NULL: refused. */
@@ -130,6 +136,11 @@ void *alk_session_data(const alk_session_t *s);
  * as what was handed over is out. A second call does not wait for that: a peer
  * that has stopped reading cannot hold the session. */
 void alk_session_close(alk_session_t *s);
+/* The same, and the peer is told why: reason is a number of RFC 4253 §11.1,
+ * text is copied, and cut at 127 bytes. Only the first of all calls is heard. A
+ * session that failed, or that has not come far enough for a DISCONNECT, says
+ * nothing. */
+void alk_session_bye(alk_session_t *s, uint32_t reason, const char *text);
 
 void alk_session_trust(alk_session_t *s, bool yes);
 void alk_session_login(alk_session_t *s, alk_key_t *key); /* borrowed */

@@ -35,6 +35,7 @@ class ThreadServer {
     this._policy = null
     this._log = threadLog(main, level)
     this._warn = rarely(this._log)
+    this._noteRefusal = rarely(this._log, 'info')
     this._counters = main.counters
     this._limits = new ThreadLimits(main, new Seats(numbers, slot))
     this._authorize = new ThreadAuthorize(main)

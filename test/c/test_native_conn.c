@@ -15,7 +15,8 @@ typedef struct {
   alk_target_t target;
   alk_request_t *listens[MANY];
   alk_listen_t what;
-  int listens_len, unlistens, replies;
+  int listens_len, unlistens, replies, refusals;
+  alk_open_reason_t refusal; /* the last of them */
   bool yes;
   uint16_t port;
   char order[64]; /* of replies */
@@ -33,6 +34,13 @@ static void on_channel(alk_session_t *s, alk_stream_t *ch,
   rec_own(&cur->r[cur->asked++], ch);
   if (cur->answer == ACCEPT) conn_accept(ch);
   if (cur->answer == REFUSE) conn_refuse(ch, ALK_OPEN_CONNECT_FAILED, "no way");
+}
+
+static void on_channel_refused(alk_session_t *s, alk_open_reason_t reason)
+{
+  assert_ptr_equal(s, &cur->f->s.base);
+  cur->refusals++;
+  cur->refusal = reason;
 }
 
 static void on_listen(alk_session_t *s, alk_request_t *r,
@@ -63,6 +71,7 @@ static void on_reply(alk_session_t *s, bool yes, uint16_t port, void *data)
 
 static const alk_session_events_t events = {
   .on_channel = on_channel,
+  .on_channel_refused = on_channel_refused,
   .on_listen = on_listen,
   .on_unlisten = on_unlisten,
 };
@@ -520,6 +529,11 @@ static void refused(conn_test_t *t, uint32_t reason)
   assert_true(alk_rd_is(&m, "") && alk_rd_done(&m) && text_len > 0);
   SAYS_NOTHING();
   assert_int_equal(t->asked, 0);
+  if (t->f->s.base.ev->on_channel_refused != NULL) {
+    assert_int_equal(t->refusals, 1);
+    assert_int_equal(t->refusal, reason);
+  }
+  t->refusals = 0;
   settle(t);
 }
 

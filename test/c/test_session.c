@@ -288,11 +288,36 @@ static void close_says_good_bye(void **state)
       end_t *other = who == 0 ? &b->server : &b->client;
       assert_true(other->failed);
       assert_int_equal(other->err.code, ALK_E_LOST);
-      assert_non_null(strstr(other->err.msg, "the peer disconnected"));
+      assert_int_equal(other->err.reason, ALK_BYE_BY_APPLICATION);
+      assert_non_null(strstr(other->err.msg, "the peer disconnected: closed"));
       for (int i = 0; i < channels; i++)
         rec_free(&r[i]);
       both_free(b);
     }
+}
+
+/* Whatever the words are, and whoever says them: the first time counts. */
+static void close_says_why(void **state)
+{
+  char words[200];
+  memset(words, 'w', sizeof words - 1);
+  words[sizeof words - 1] = '\0';
+  for (int who = 0; who < 2; who++) {
+    both_t *b = both_ready(*state, (alk_session_opts_t){0});
+    alk_session_t *s = who == 0 ? b->client.s : b->server.s;
+    alk_session_bye(s, 12, words);
+    alk_session_bye(s, 10, "too late");
+    RUN_UNTIL(b->e, b->client.s == NULL && b->server.s == NULL);
+    end_t *other = who == 0 ? &b->server : &b->client;
+    assert_int_equal(other->err.code, ALK_E_LOST);
+    assert_int_equal(other->err.reason, 12);
+    const char *heard = strstr(other->err.msg, "the peer disconnected: www");
+    assert_non_null(heard);
+    /* Who hears them may cut them, too. */
+    size_t len = strspn(strchr(heard, 'w'), "w");
+    assert_true(len >= 100 && len <= 127);
+    both_free(b);
+  }
 }
 
 static void a_refused_key_can_be_followed(void **state)
@@ -797,6 +822,7 @@ static void close_at_every_step(void **state)
     TEST_OF("host key's name", info_names_the_host_key, pair),                \
     TEST_OF("close is clean", close_is_clean_for_who_asks, pair),             \
     TEST_OF("good-bye", close_says_good_bye, pair),                           \
+    TEST_OF("good-bye, and why", close_says_why, pair),                       \
     TEST_OF("refused keys", a_refused_key_can_be_followed, pair),             \
     TEST_OF("untrusted host", an_untrusted_host_ends_it, pair),               \
     TEST_OF("no common algorithm", no_common_algorithm, pair),                \

@@ -14,7 +14,7 @@ const { root } = require('./log-lines')
 const LEVELS = { error: 'error', warn: 'warn', info: 'info', debug: 'debug' }
 
 // What rarely() gives is called so; it adds how many lines it has left out.
-const RARELY = { _warn: 'warn' }
+const RARELY = { _warn: 'warn', _note: 'info', _noteRefusal: 'info' }
 
 // What is spread into the fields, everywhere: who is at the other end.
 const SPREAD = ['remote_addr', 'remote_port']

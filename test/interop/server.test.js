@@ -5,7 +5,7 @@
 const assert = require('node:assert')
 const fs = require('node:fs')
 const os = require('node:os')
-const { needAlknet, startAlknet, startConnect, startServe } = require('../helpers/alknet')
+const { needAlknet, runAlknet, startAlknet, startConnect, startServe } = require('../helpers/alknet')
 const { key } = require('../helpers/keys')
 const { closed, dial, echoServer, expectEcho, freePort, listen, needIPv6Localhost, readBytes } = require('../helpers/net')
 const { runSsh, startSsh } = require('../helpers/openssh')
@@ -325,6 +325,52 @@ describe('server: limits', function () {
     await gone
     await server.proc.waitFor(/connection closed[^]*connection closed/)
     await connectSsh2(scope, server)
+  })
+
+  it('tells stock ssh why it goes, and the log says it, too', async () => {
+    const server = await startServe(scope, { args: ['--max-sessions', '1', '--max-auth-attempts', '2'] })
+    const first = await startSsh(scope, server)
+    const second = await runSsh(scope, server, { args: ['-N'] })
+    assert.match(second.stderr, /Received disconnect from 127\.0\.0\.1 port \d+:12: too many sessions/)
+    await server.proc.waitFor(/connection closed .*reason=max_sessions/)
+    const third = await runSsh(scope, server, {
+      identity: key('ed25519', 'stranger'), options: [`IdentityFile=${key('ed25519', 'stranger1').path}`], args: ['-N']
+    })
+    assert.match(third.stderr, /Received disconnect from 127\.0\.0\.1 port \d+:14: too many attempts to log in/)
+    await server.proc.waitFor(/connection closed .*reason=max_auth_attempts/)
+    server.proc.kill('SIGTERM')
+    await first.proc.waitFor(/Received disconnect from 127\.0\.0\.1 port \d+:11: the server is shutting down/)
+    assert.strictEqual((await server.proc.exited).code, 0)
+    assert.match(server.proc.output, /connection closed .*reason=server_closed/)
+  })
+
+  it('tells a client that has said good-bye from one that is gone', async () => {
+    const server = await startServe(scope)
+    const first = await connectSsh2(scope, server)
+    first.end()
+    await server.proc.waitFor(/connection closed .*reason=closed_by_client/)
+    const second = await startSsh(scope, server)
+    second.proc.kill('SIGKILL')
+    await server.proc.waitFor(/connection closed .*reason=(?:ERR_ALKNET_LOST|ECONNRESET)/)
+  })
+
+  it('logs and counts channels that are refused without a question', async () => {
+    const control = `${scope.dir()}/c.sock`
+    const server = await startServe(scope, { args: ['--max-channels', '1', '--control', control] })
+    await runSsh(scope, server, { command: ['echo', 'x'] })
+    await server.proc.waitFor(/channel refused remote_addr=\S+ remote_port=\d+ reason=unknown_type$/m)
+    const good = await startSsh(scope, server)
+    const echo = await echoServer(scope)
+    const held = await socksOpen(scope, good.socks, '127.0.0.1', echo.port)
+    await expectEcho(held)
+    await socksOpen(scope, good.socks, '127.0.0.1', echo.port).then(() => assert.fail('one too many'), () => {})
+    await server.proc.waitFor(/channel refused remote_addr=\S+ remote_port=\d+ reason=shortage problem="too many channels \(maxChannels\)"$/m)
+    held.destroy()
+    const { stdout } = await runAlknet(scope, ['status', '--control', control, '--json'])
+    const { channelsRefused } = JSON.parse(stdout).stats
+    assert.strictEqual(channelsRefused.unknown_type, 1)
+    assert.ok(channelsRefused.shortage >= 1)
+    assert.match((await runAlknet(scope, ['status', '--control', control])).stdout, /^ {2}no channel +1 unknown_type, \d+ shortage$/m)
   })
 
   it('listens on several addresses', async () => {

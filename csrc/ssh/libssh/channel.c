@@ -444,11 +444,12 @@ void channel_retry(session_t *s)
   }
 }
 
-static void refuse_now(ssh_message msg, alk_open_reason_t reason,
+static void refuse_now(session_t *s, ssh_message msg, alk_open_reason_t reason,
                        const char *text)
 {
   observer_refuse(msg, reason, text);
   ssh_message_free(msg);
+  alk_session_emit_refused(&s->base, reason);
 }
 
 void channel_take(session_t *s, ssh_message msg)
@@ -458,12 +459,12 @@ void channel_take(session_t *s, ssh_message msg)
   const char *origin = ssh_message_channel_request_open_originator(msg);
   if (type != SSH_CHANNEL_DIRECT_TCPIP || !s->base.server) {
     bool known = type != SSH_CHANNEL_UNKNOWN && type != SSH_CHANNEL_AUTH_AGENT;
-    refuse_now(msg, known ? ALK_OPEN_PROHIBITED : ALK_OPEN_UNKNOWN_TYPE,
+    refuse_now(s, msg, known ? ALK_OPEN_PROHIBITED : ALK_OPEN_UNKNOWN_TYPE,
                "channels of this type are not served");
     return;
   }
   if (s->channels_len >= s->channels_max || s->base.closing > 0) {
-    refuse_now(msg, ALK_OPEN_SHORTAGE, "too many channels on one session");
+    refuse_now(s, msg, ALK_OPEN_SHORTAGE, "too many channels on one session");
     return;
   }
   channel_t *c = make_channel(s);

@@ -84,7 +84,8 @@ struct session {
   char hostkeys[64];  /* the host key algorithms offered, comma list */
   char hostkey[32];   /* the one that was agreed on */
 
-  bool disconnected; /* the peer said so, with these words */
+  bool disconnected; /* the peer said so, for this reason, with these words */
+  uint32_t last_reason;
   char last_words[REFUSAL_MAX + 1];
 
   channel_t *channels; /* all, newest first */
@@ -166,6 +167,8 @@ void observer_attach(session_t *s);
 /* Replies with an exact reason, which libssh's own reply cannot carry. */
 void observer_refuse(ssh_message msg, alk_open_reason_t reason,
                      const char *text);
+/* Disconnects, in the session's own words. */
+void observer_bye(const session_t *s);
 
 /* options.c */
 bool options_session(session_t *s, const alk_session_opts_t *opts,

@@ -7,8 +7,9 @@
  * algorithm, and of the peer's last words.
  *
  * The other way round: libssh's refusal of an open always says "prohibited"
- * without a word. The link diverts its packer's calls (-Wl,--wrap) through
- * here, and while observer_refuse() runs, that one packet gets our reason. */
+ * without a word, and its DISCONNECT "Bye Bye". The link diverts its packer's
+ * calls (-Wl,--wrap) through here, and while observer_refuse() or
+ * observer_bye() runs, that one packet gets our reason. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,7 +77,7 @@ static void put_words(char *out, size_t cap, const uint8_t *text, size_t len)
 
 static void saw_disconnect(session_t *s, alk_rd_t *r)
 {
-  (void) alk_rd_u32(r); /* the reason: its words say more */
+  s->last_reason = alk_rd_u32(r);
   size_t len;
   const uint8_t *text = alk_rd_str(r, &len);
   s->disconnected = true;
@@ -148,6 +149,8 @@ static _Thread_local struct {
   const char *text;
 } refusal;
 
+static _Thread_local const session_t *leaving; /* during observer_bye() */
+
 static int pack(ssh_buffer buffer, const char *format, size_t argc, ...)
 {
   va_list ap;
@@ -157,7 +160,8 @@ static int pack(ssh_buffer buffer, const char *format, size_t argc, ...)
   return rc;
 }
 
-/* libssh's own call is ("bdddd", 92, sender, 1, 0, 0): two empty strings. */
+/* libssh's own calls are ("bdddd", 92, sender, 1, 0, 0): two empty strings, and
+ * ("bdss", 1, 11, "Bye Bye", ""). */
 int __wrap__ssh_buffer_pack(ssh_buffer buffer, const char *format, size_t argc,
                             ...)
 {
@@ -170,11 +174,24 @@ int __wrap__ssh_buffer_pack(ssh_buffer buffer, const char *format, size_t argc,
     refusal.on = false;
     rc = pack(buffer, "bddss", 5, type, sender, (uint32_t) refusal.reason,
               refusal.text, "", 0x4f65feb3 /* libssh's end mark */);
+  } else if (leaving != NULL && strcmp(format, "bdss") == 0) {
+    unsigned type = va_arg(ap, unsigned);
+    const alk_session_t *s = &leaving->base;
+    leaving = NULL;
+    rc = pack(buffer, format, 4, type, alk_session_bye_reason(s),
+              alk_session_bye_text(s), "", 0x4f65feb3 /* libssh's end mark */);
   } else {
     rc = ssh_buffer_pack_va(buffer, format, argc, ap);
   }
   va_end(ap);
   return rc;
+}
+
+void observer_bye(const session_t *s)
+{
+  leaving = s;
+  ssh_disconnect(s->ssh);
+  leaving = NULL;
 }
 
 void observer_refuse(ssh_message msg, alk_open_reason_t reason,

@@ -52,7 +52,10 @@ void session_fail_ssh(session_t *s, alk_code_t code, const char *what)
 {
   const char *why = ssh_get_error(s->ssh);
   if (s->disconnected) {
+    bool is_first = s->base.err.code == ALK_OK && s->base.closing == 0;
     session_fail(s, code, "%s: the peer disconnected: %s", what, s->last_words);
+    if (is_first && s->last_reason <= ALK_BYE_MAX)
+      s->base.err.reason = (int) s->last_reason;
     return;
   }
   /* The transport's end is the session's; its own error, if it has one, is
@@ -144,6 +147,14 @@ static void ready_step(session_t *s)
 
 const state_t state_ready = {"ready", ready_step};
 
+/* Between key exchanges: a client that is turned away in its login, too. */
+static bool may_say_bye(const session_t *s)
+{
+  bool has_keys = s->state == &state_ready ||
+                  (s->base.server && s->state != &state_accept);
+  return has_keys && !session_failed(s);
+}
+
 static void let_go(session_t *s)
 {
   if (s->ssh == NULL) return;
@@ -152,11 +163,11 @@ static void let_go(session_t *s)
   s->auth_msg = NULL;
   ssh_key_free(s->login_key);
   s->login_key = NULL;
-  if (s->state == &state_ready && !session_failed(s)) {
+  if (may_say_bye(s)) {
     /* Right behind another packet libssh would wait for a poll, and then be
      * freed. The wire takes everything. */
     ssh_set_fd_towrite(s->ssh);
-    ssh_disconnect(s->ssh);
+    observer_bye(s);
   }
   ssh_free(s->ssh);
   s->ssh = NULL;

@@ -384,6 +384,13 @@ static void ask(session_t *s, const opening_t *o, const wanted_t *w)
   s->base.ev->on_channel(&s->base, chan_stream(c), &w->target);
 }
 
+static void refuse_open(session_t *s, const opening_t *o,
+                        alk_open_reason_t reason, const char *why)
+{
+  conn_say_refused(s, o->peer_id, reason, why);
+  alk_session_emit_refused(&s->base, reason);
+}
+
 bool conn_on_open(session_t *s, alk_rd_t *r)
 {
   opening_t o;
@@ -399,15 +406,14 @@ bool conn_on_open(session_t *s, alk_rd_t *r)
                        memcmp(o.type, types[i].name, o.type_len) != 0))
     i++;
   if (i == TYPES || types[i].by_server == s->base.server) {
-    conn_say_refused(s, o.peer_id,
-                     i == TYPES ? ALK_OPEN_UNKNOWN_TYPE : ALK_OPEN_PROHIBITED,
-                     "channels of this type are not served");
+    refuse_open(s, &o, i == TYPES ? ALK_OPEN_UNKNOWN_TYPE : ALK_OPEN_PROHIBITED,
+                "channels of this type are not served");
     return true;
   }
   if (!read_wanted(r, types[i].type, &w)) return false;
   const char *why = objection(s, &o, &w, &reason);
   if (why != NULL)
-    conn_say_refused(s, o.peer_id, reason, why);
+    refuse_open(s, &o, reason, why);
   else
     ask(s, &o, &w);
   return true;

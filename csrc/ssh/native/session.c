@@ -45,7 +45,7 @@ void native_fail(session_t *s, alk_code_t code, const char *fmt, ...)
   fail(s, code, text);
 }
 
-static void say_bye(session_t *s, bye_t reason, const char *text)
+static void say_bye(session_t *s, uint32_t reason, const char *text)
 {
   if (s->said_bye || s->phase == PHASE_IDENT) return;
   s->said_bye = true;
@@ -142,7 +142,9 @@ static void say_all(session_t *s)
       transport_may_send(s))
     conn_close_all(s);
   conn_kill_all(s);
-  if (s->base.err.code == ALK_OK) say_bye(s, BYE_APPLICATION, "closed");
+  if (s->base.err.code == ALK_OK)
+    say_bye(s, alk_session_bye_reason(&s->base),
+            alk_session_bye_text(&s->base));
   s->full = false; /* the stream takes it all */
   packet_flush(s);
   if (s->stream != NULL) {

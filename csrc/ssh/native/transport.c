@@ -182,8 +182,10 @@ bool transport_on_disconnect(session_t *s, alk_rd_t *r)
                     : s->phase == PHASE_AUTH ? ALK_E_AUTH
                     : reason == BYE_KEX      ? ALK_E_KEX
                                              : ALK_E_PROTO;
+  bool is_first = s->base.err.code == ALK_OK && !native_is_over(s);
   native_fail(s, code, "the peer disconnected: %s",
               n > 0 ? text : "no reason given");
+  if (is_first && reason <= ALK_BYE_MAX) s->base.err.reason = (int) reason;
   return true;
 }
 
