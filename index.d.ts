@@ -268,6 +268,8 @@ export interface ServeOptions extends CommonOptions {
    * docs/operations.md#workers. **Default:** `1`.
    */
   workers?: number
+  /** How long an old session has to show that it lives when a new one of the same identity wants its place, at most 20. **Default:** `2`. */
+  takeoverTimeout?: Seconds
   /** Gets the channels to `alknet-…`. Without it, and without a `'connection'` listener, they are refused. */
   onConnection?: (stream: Stream, info: ConnectionInfo) => void
   /** Connections that may wait for a loop over the server, 1 to 65536. **Default:** `128`. */

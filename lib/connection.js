@@ -23,6 +23,7 @@ const { Listening } = require('./listening')
 const { nativeOptions } = require('./native-options')
 const { Outbound } = require('./outbound')
 const { Relays } = require('./relays')
+const { SignOfLife } = require('./sign-of-life')
 const { Trace, channelOver } = require('./trace')
 const { tlsInfo } = require('./tls-handshake')
 const { within } = require('./within')
@@ -82,8 +83,8 @@ class Connection {
     this._isClosing = false
     this._isOurDoing = false // that it ends
     this._isDraining = false
-    this._closeTimer = null
     this._drainReason = undefined
+    this._closeTimer = null
     this._relays = new Relays(() => this.channelGone())
     this._arrivals = {
       accept: (channel) => { if (this._isClosing) channel.close(); else this._session.accept(channel) },
@@ -93,6 +94,7 @@ class Connection {
     }
     this.lookups = new Lookups(server._options.maxLookups)
     this._listening = new Listening(this, server._places)
+    this._life = new SignOfLife(this._session)
     this.closed = new Promise((resolve) => { this._resolveClosed = resolve })
     this._grace = setTimeout(onGrace, server._options.loginGrace * 1000, this)
     server._log.info('connection opened', { ...this._remote, transport: peer.transport })
@@ -142,9 +144,23 @@ class Connection {
     return this.policy.decideListen(this.request(target))
   }
 
-  /** Asks whether the client is still there: it ends soon when it is not. */
-  probe () {
-    this._keepalive?.probe()
+  /** The name that it has logged in with. */
+  get user () {
+    return this._login.user
+  }
+
+  get takeoverMs () {
+    return this._server._options.takeoverTimeout * 1000
+  }
+
+  /** Resolves with whether the client gives a sign of life within ms; those that it owes already count. */
+  async isAlive (ms) {
+    if (this._isClosing) return false
+    return this._life.ask(Math.max(1, ms - (this._keepalive?.unansweredMs() ?? 0)))
+  }
+
+  onreply (id, yes) {
+    this._life.onreply(id, yes)
   }
 
   get remoteAddress () {
@@ -158,6 +174,8 @@ class Connection {
     this._login.ask(user, algorithm, blob, proven, ({ admit, reason }) => {
       if (this._isClosing) return
       if (proven || !admit) this._trace.auth(admit)
+      // Whoever is told no may be gone before it hears why it was the last time.
+      if (reason === null || admit) this._session.admit(admit)
       if (reason !== null) this.close(reason)
     })
   }
@@ -174,8 +192,6 @@ class Connection {
     if (this._isClosing) return
     this._trace.ready(this._session)
     this._keepalive = new Keepalive(this._session, this._server._options, () => this.close('keepalive'))
-      // Whoever is told no may be gone before it hears why it was the last time.
-      if (reason === null || admit) this._session.admit(admit)
     this.session = this._server._enterSession(this)
     this._server.emit('auth', this.who())
     this._server.emit('session', this.session)
@@ -325,22 +341,6 @@ class Connection {
     this.channelGone()
   }
 
-  /** One channel less; a draining connection without any has nothing to do. */
-  channelGone () {
-    this._channels--
-    if (this._channels === 0 && this._isDraining) this.close(this._drainReason)
-  }
-
-  // ---- the end
-
-  /** Closes as soon as no channel is left. */
-  drain (reason) {
-    this._isDraining = true
-    this._listening.close()
-    if (this._channels === 0) this.close(reason)
-  }
-
-  /** Lets channels end for up to ms, and closes. */
   /** The engine has refused one by itself. */
   onchannelrefused (reason) {
     this._server._counters.count('channelsTotal')
@@ -354,6 +354,23 @@ class Connection {
     this._server._noteRefusal('channel refused', { ...this._remote, reason: REFUSALS[reason], problem })
   }
 
+  /** One channel less; a draining connection without any has nothing to do. */
+  channelGone () {
+    this._channels--
+    if (this._channels === 0 && this._isDraining) this.close(this._drainReason)
+  }
+
+  // ---- the end
+
+  /** Closes as soon as no channel is left. */
+  drain (reason) {
+    this._isDraining = true
+    this._drainReason = reason
+    this._listening.close()
+    if (this._channels === 0) this.close(reason)
+  }
+
+  /** Lets channels end for up to ms, and closes. */
   async end (ms, reason) {
     if (ms > 0) {
       this.drain(reason)
@@ -365,7 +382,6 @@ class Connection {
   close (reason) {
     if (this._isClosing) return
     this._isClosing = true
-    this._drainReason = reason
     this._isOurDoing = true
     this._reason = reason
     this._listening.close()
@@ -393,6 +409,7 @@ class Connection {
     clearTimeout(this._closeTimer)
     this._keepalive?.close()
     this._listening.close()
+    this._life.close()
     this.lookups.close()
     this._login.close()
     this._server._admission.left(this, this._ticket, offence)
@@ -406,13 +423,13 @@ class Connection {
   }
 }
 
-function onGrace (connection) {
-  connection.close('login_grace')
-}
-
-module.exports = { Connection }
 // It has said that it goes, and was logged in: no failure.
 function isGoodbye ({ code, reason }) {
   return code === 'ERR_ALKNET_LOST' && reason === BY_APPLICATION
 }
 
+function onGrace (connection) {
+  connection.close('login_grace')
+}
+
+module.exports = { Connection }

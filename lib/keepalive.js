@@ -37,6 +37,7 @@ class Keepalive {
     this._onLost = onLost
     this._received = session.received()
     this._asked = 0 // since something came
+    this._askedAt = 0 // the first of these
     this._isProbing = false // woken: this question is the last
     this._timer = null
     this._turn = null
@@ -55,6 +56,13 @@ class Keepalive {
     this._ask()
   }
 
+  /** For how long the first question has been waiting for an answer; 0: none does. */
+  unansweredMs () {
+    if (this._off === null) return 0
+    this._hear()
+    return this._asked === 0 ? 0 : performance.now() - this._askedAt
+  }
+
   close () {
     clearTimeout(this._timer)
     clearImmediate(this._turn)
@@ -71,7 +79,7 @@ class Keepalive {
   }
 
   _ask () {
-    this._asked++
+    if (this._asked++ === 0) this._askedAt = performance.now()
     this._session.keepalive()
     this._wait(this._step)
   }

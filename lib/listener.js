@@ -70,21 +70,22 @@ class Listener {
 /**
  * log[level], at most once a second for each event and reason: what a peer can
  * bring about again and again must not fill a disk. How many lines were left
- * out stands in the next one, as `suppressed`. now: () => ms, that only grow.
+ * out stands in the next one, as `suppressed`. burst: so many may come together
+ * after as many seconds of silence. now: () => ms, that only grow.
  */
-function rarely (log, level = 'warn', now = () => performance.now()) {
+function rarely (log, level = 'warn', { burst = 1, now = () => performance.now() } = {}) {
   const gates = new Map() // events and reasons are words of ours: there are few
   return (event, fields) => {
     const key = `${event} ${fields.reason ?? ''}`
     const gate = gates.get(key) ?? { next: -Infinity, suppressed: 0 }
     gates.set(key, gate)
     const time = now()
-    if (time < gate.next) {
+    if (time < gate.next - (burst - 1) * 1000) {
       gate.suppressed++
       return
     }
     log[level](event, gate.suppressed === 0 ? fields : { ...fields, suppressed: gate.suppressed })
-    gate.next = time + 1000
+    gate.next = Math.max(gate.next, time) + 1000
     gate.suppressed = 0
   }
 }

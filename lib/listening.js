@@ -4,22 +4,31 @@
  * What a client has had the server listen on (RFC 4254 §7.1; OpenSSH PROTOCOL
  * §2.4), and who holds which place on the server.
  *
- *   asked -> policy, limit -> the place is free, or was this identity's
- *     -> bound -> yes -> each connection becomes a channel
- *     -> cancelled, or the session ends
+ *   asked -> policy, limit -> the place is free -> bound -> yes
+ *     |                            ^      -> each connection becomes a channel
+ *     |                            |      -> cancelled, or the session ends
+ *     | held by an old session     | no: it ends
+ *     \--------------------------> is it alive? -> yes: refused
  *
- * An identity that comes back while its old session has not been missed yet
- * gets its place at once; nobody else does. The old session, most likely dead,
- * is asked for a sign of life and ends without one.
+ * Somebody who comes back while the old session has not been missed yet gets
+ * the place of it; nobody else does, and nobody gets one of a session that
+ * lives: two clients with one key do not take it from each other for ever.
  */
 
 const binding = require('./binding')
 const { overlaps } = require('./addresses')
 const { rarely } = require('./listener')
+const { Patience } = require('./patience')
 const { listenUnix } = require('./unix-socket')
 
 // A port that is free in one family may be taken in the other.
 const FREE_PORT_TRIES = 10
+
+// So many old sessions, one after the other, may be in the way of a new one.
+const TAKEOVERS = 3
+
+// Identities that are remembered for what they have logged.
+const MAX_NOTES = 1024
 
 /** Why a client does not get its listener. */
 class Refusal extends Error {
@@ -56,10 +65,12 @@ class Held {
     return this.listening
   }
 
-  /** Its identity has come back, and wants it: free when it returns. */
-  giveWay () {
-    this.listening._drop(this)
-    this.listening._connection.probe()
+  /** Its identity has come back, and wants it. Resolves with whether it is free: it is not while the client answers within ms. */
+  async giveWay (ms) {
+    const connection = this.listening._connection
+    if (await connection.isAlive(ms)) return false
+    connection.close('taken_over')
+    return true
   }
 
   onstream (stream) {
@@ -72,12 +83,32 @@ class Held {
 }
 
 /**
+ * log.info of each identity: it may fill its forwards and empty them in a loop,
+ * in one session or in many.
+ */
+class Notes {
+  constructor () {
+    this._of = new Map() // id of an identity => of rarely(), the oldest first
+  }
+
+  of (id, log, burst) {
+    if (!this._of.has(id)) {
+      if (this._of.size >= MAX_NOTES) this._of.delete(this._of.keys().next().value)
+      this._of.set(id, rarely(log, 'info', { burst }))
+    }
+    return this._of.get(id)
+  }
+}
+
+/**
  * All places that a server's clients hold: { places, id, owner, giveWay() },
  * id being whose they are and owner which of their sessions has them.
  */
 class Places {
   constructor () {
     this._held = new Set()
+    this._patience = new Patience()
+    this.notes = new Notes()
   }
 
   get size () {
@@ -93,15 +124,24 @@ class Places {
   }
 
   /**
-   * Has those that are in the way of places give way, or throws a Refusal. Gives
-   * a promise where one of them is another thread's.
+   * Has those that are in the way of places give way, or throws a Refusal, now
+   * or later. Gives a promise where there are any; ms: how long their clients
+   * have for a sign of life, if none was ended for it lately.
    */
-  makeRoom (id, owner, places) {
+  makeRoom (id, owner, places, ms, rounds = 0) {
     const old = [...this._held].filter((held) =>
       held.places.some((mine) => places.some((one) => overlaps(mine, one))))
     if (old.some((held) => held.owner === owner || held.id !== id)) throw new Refusal('in_use')
-    const waits = old.map((held) => held.giveWay()).filter((one) => one !== undefined)
-    return waits.length === 0 ? undefined : Promise.all(waits)
+    if (old.length === 0) return undefined
+    if (rounds === TAKEOVERS) throw new Refusal('in_use')
+    return this._replace(old, id, ms).then(() => this.makeRoom(id, owner, places, ms, rounds + 1))
+  }
+
+  async _replace (old, id, ms) {
+    const patience = this._patience.of(id, ms)
+    const given = await Promise.all(old.map((held) => held.giveWay(patience)))
+    if (given.includes(false)) throw new Refusal('in_use')
+    this._patience.spent(id, ms)
   }
 }
 
@@ -158,7 +198,7 @@ class Listening {
   // A no has no reason in it, so it is the operator who is told.
   _inTurn (step) {
     const answer = this._last.then(step).catch((err) => {
-      this._connection.log.debug('remote forward refused', { ...this._connection.remote, reason: err.reason ?? err.code })
+      this._note('remote forward refused', { ...this._connection.remote, reason: err.reason ?? err.code })
       return { yes: false, port: 0 }
     })
     this._last = answer
@@ -184,12 +224,16 @@ class Listening {
   _makeRoom (places) {
     if (this._isClosed) throw new Refusal('closed')
     // Port 0 is no place yet.
-    return this._places.makeRoom(this.id, this, places.filter((one) => one.port !== 0))
+    return this._places.makeRoom(this.id, this, places.filter((one) => one.port !== 0), this._connection.takeoverMs)
   }
 
-  /** Whose places they are. */
+  /** Whose places they are: an identity's under one name. */
   get id () {
-    return this._connection.identity.id
+    return JSON.stringify([this._connection.identity.id, this._connection.user])
+  }
+
+  get _note () {
+    return this._places.notes.of(this._connection.identity.id, this._connection.log, 2 * this._connection.maxRemoteForwards)
   }
 
   _hold (held) {
@@ -206,9 +250,9 @@ class Listening {
   }
 
   _tell (isOpen, held) {
-    const { log, remote } = this._connection
+    const { remote } = this._connection
     for (const { address, port, path } of held.places) {
-      log.info(isOpen ? 'remote forward opened' : 'remote forward closed', { ...remote, address, port, path })
+      this._note(isOpen ? 'remote forward opened' : 'remote forward closed', { ...remote, address, port, path })
     }
   }
 
@@ -233,4 +277,4 @@ class Listening {
   }
 }
 
-module.exports = { Listening, Places, Refusal }
+module.exports = { Listening, Notes, Places, Refusal }

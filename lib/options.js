@@ -236,6 +236,7 @@ const SERVER = {
   penaltyExempt: [several(network, 0), []],
   maxRemoteForwards: [integer(1, 1024), 64],
   workers: [integer(1, 64), 1],
+  takeoverTimeout: [seconds(1, 20), 2],
   maxPending: MAX_PENDING,
   onConnection: [callback],
   authorize: [callback],
@@ -255,7 +256,7 @@ const PLANNED_SERVER = [
 const RELOADABLE = [
   'authorizedKeys', 'certAuthority', 'revokedKeys', 'forwarding', 'maxConnectionsPerIp', 'maxAuthAttempts', 'maxUnauthenticated', 'maxUnauthenticatedPerIp', 'evictAfterMs', 'evictSilentAfterMs', 'loginGrace',
   'tlsCert', 'tlsKey', 'tlsAlpn', 'tlsHandshakeTimeout',
-  'penalties', 'penaltyExempt', 'maxSessions', 'maxLookups', 'maxChannels', 'maxRemoteForwards', 'connectTimeout', 'proxy', 'keepalive', 'keepaliveMax', 'authorize', 'authorizeTimeout'
+  'penalties', 'penaltyExempt', 'maxSessions', 'maxLookups', 'maxChannels', 'maxRemoteForwards', 'takeoverTimeout', 'connectTimeout', 'proxy', 'keepalive', 'keepaliveMax', 'authorize', 'authorizeTimeout'
 ]
 
 // Flags that are parts of one option.

@@ -346,7 +346,7 @@ class RemoteForwards {
 // journal, so that it does not say where the forward leads.
 function refusedError (spec) {
   const what = spec.here.path === undefined
-    ? 'the address may be in use; sshd: AllowTcpForwarding, PermitListen, GatewayPorts, and root for ports below 1024; alknet serve: --permit-listen'
+    ? 'the address may be in use, also by another client with this key that still answers; sshd: AllowTcpForwarding, PermitListen, GatewayPorts, and root for ports below 1024; alknet serve: --permit-listen'
     : 'the path may be in use; sshd: AllowStreamLocalForwarding; alknet serve: --permit-listen unix:/path'
   return fail('CHANNEL', 'listen', `remote forward on ${formatPlace(spec.here)}: the server refused to listen (${what})`, {
     reason: PROHIBITED

@@ -133,6 +133,31 @@ describe('keepalive', () => {
     assert.strictEqual(lost.length, 1)
   })
 
+  it('knows for how long it has waited for an answer', () => {
+    const { keepalive, hear, judge } = scripted()
+    const { now } = performance
+    let time = 1000
+    performance.now = () => time
+    try {
+      assert.strictEqual(keepalive.unansweredMs(), 0)
+      judge(STEP)
+      time += STEP
+      assert.strictEqual(keepalive.unansweredMs(), STEP)
+      judge(2 * STEP) // the second question
+      time += 5
+      assert.strictEqual(keepalive.unansweredMs(), STEP + 5)
+      hear()
+      assert.strictEqual(keepalive.unansweredMs(), 0)
+      judge(2 * STEP)
+      time += 7
+      assert.strictEqual(keepalive.unansweredMs(), 7)
+      keepalive.close()
+      assert.strictEqual(keepalive.unansweredMs(), 0)
+    } finally {
+      performance.now = now
+    }
+  })
+
   it('is off with 0, and holds no timer and no ear after close()', () => {
     const off = scripted({ keepalive: 0 })
     assert.deepStrictEqual([off.keepalive._timer, off.wakes.fns.size], [null, 0])

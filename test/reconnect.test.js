@@ -11,7 +11,7 @@ const alknet = require('..')
 const binding = require('../lib/binding')
 const { needAlknet } = require('./helpers/alknet')
 const { threeKeys } = require('./helpers/api')
-const { closed, dial, echoServer, expectEcho, freePort, listen } = require('./helpers/net')
+const { closed, dial, echoServer, expectEcho, freePort, freezableWay, listen, readAll } = require('./helpers/net')
 const { testScope } = require('./helpers/scope')
 const { socksOpen } = require('./helpers/socks')
 
@@ -415,16 +415,22 @@ describe('reconnect', () => {
     })
   }
 
-  it('takes its place over from a session that is asked whether it is still there', async () => {
-    const here = await restartable({ sshEngine: 'native' })
-    const old = await here.login({ sshEngine: 'native' })
-    const { port } = (await old.forwardRemote('0:127.0.0.1:1')).address()
-    const probed = []
-    for (const { _connection } of here.server.sessions()) _connection.probe = () => probed.push(_connection)
+  it('takes no place from a session that lives, and gets it when that one does no more', async () => {
+    const here = await restartable({ sshEngine: 'native', takeoverTimeout: 1 })
+    const target = await listen(scope, (socket) => socket.end('old'))
+    const between = await freezableWay(scope, here.port)
+    const old = await here.login({ sshEngine: 'native', server: `127.0.0.1:${between.port}`, keepalive: 0 })
+    const { port } = (await old.forwardRemote(`0:127.0.0.1:${target.port}`)).address()
+    const nameThere = async () => (await readAll(await dial(scope, port))).toString()
     const fresh = await here.login({ sshEngine: 'native' })
-    await fresh.forwardRemote(`${port}:127.0.0.1:1`)
-    assert.strictEqual(probed.length, 1)
-    assert.deepStrictEqual([old.state, fresh.state], ['ready', 'ready'], 'one that lives goes on')
+    await assert.rejects(fresh.forwardRemote(`${port}:127.0.0.1:1`), { code: 'ERR_ALKNET_CHANNEL', message: /also by another client with this key/ })
+    assert.deepStrictEqual([old.state, fresh.state, await nameThere()], ['ready', 'ready', 'old'], 'both go on')
+    between.freeze()
+    const ended = here.server.sessions()[0].closed
+    await fresh.forwardRemote(`${port}:127.0.0.1:${target.port}`)
+    await ended
+    assert.strictEqual(await nameThere(), 'old')
+    assert.strictEqual(here.server.sessions().length, 1)
   })
 
   it('looks names up anew for each try', async () => {

@@ -353,9 +353,8 @@ describe('Server (scripted addon)', () => {
     answers.pop()(true)
     await new Promise(setImmediate)
     assert.deepStrictEqual([favoured(), s.server.stats().sessions], [0, 1])
-    s.server.reloadAll({ authorize: undefined })
+    await s.server.reloadAll({ authorize: undefined })
     const second = s.connect().session
-    await new Promise(setImmediate)
     second.emit('onauth', 'root', 'ssh-ed25519', OTHER, false)
     assert.strictEqual(favoured(), 0)
     second.emit('onauth', 'root', 'ssh-ed25519', KEY, false)
@@ -639,7 +638,7 @@ describe('lines that come too often', () => {
     let now = 5000
     const lines = []
     const log = { warn: (event, fields) => lines.push([event, fields]) }
-    const warn = rarely(log, 'warn', () => now)
+    const warn = rarely(log, 'warn', { now: () => now })
     for (let i = 0; i < 3; i++) warn('a', { reason: 'x', n: i })
     warn('a', { reason: 'y' })
     warn('b', {})
@@ -653,6 +652,23 @@ describe('lines that come too often', () => {
       ['a', { reason: 'x', n: 0 }], ['a', { reason: 'y' }], ['b', {}],
       ['a', { reason: 'x', n: 4, suppressed: 3 }], ['a', { reason: 'x', n: 5 }]
     ])
+  })
+
+  it('may come together, so many of them, and again when it was silent for as long', () => {
+    let now = 5000
+    const lines = []
+    const note = rarely({ info: (event, { suppressed }) => lines.push(suppressed) }, 'info', { burst: 3, now: () => now })
+    const flood = () => {
+      for (let i = 0; i < 5; i++) note('a', {})
+      return lines.splice(0)
+    }
+    assert.deepStrictEqual(flood(), [undefined, undefined, undefined])
+    now += 1000
+    assert.deepStrictEqual(flood(), [2])
+    now += 2000
+    assert.deepStrictEqual(flood(), [4, undefined])
+    now += 3_600_000
+    assert.deepStrictEqual(flood(), [3, undefined, undefined])
   })
 })
 
@@ -838,18 +854,78 @@ describe('Server: listening for clients (scripted addon)', () => {
     assert.deepStrictEqual(await want(session, '127.0.0.1', 8004), [true, 8004])
   })
 
-  it('gives an identity its old place at once, and nobody else', async () => {
-    s = await start()
-    const [old, other] = [loginAs(KEY), loginAs(OTHER)]
-    await want(old, 'localhost', 8080)
-    assert.deepStrictEqual(await want(old, '127.0.0.1', 8080), [false, 0], 'it has it')
-    assert.deepStrictEqual(await want(other, '127.0.0.1', 8080), [false, 0])
-    assert(!ours().some((one) => one.called.includes('close')))
-    const next = loginAs(KEY)
-    assert.deepStrictEqual(await want(next, 'localhost', 8080), [true, 8080])
-    assert.deepStrictEqual(ours().map((one) => one.called.includes('close')), [true, true, false, false])
-    assert.deepStrictEqual(await want(old, 'localhost', 8080, { event: 'onunlisten' }), [false, 0], 'it is no longer the old session\'s')
-    assert.deepStrictEqual(ours().map((one) => one.called.includes('close')), [true, true, false, false])
+  describe('a place that a session of the same identity has', () => {
+    // What a client answers to a question, or not; the addon's number of each is its place from 1.
+    function asked (session, answers = true) {
+      let questions = 0
+      session.ping = () => {
+        const id = ++questions
+        if (answers) setImmediate(() => session.emit('onreply', id, true, 0))
+        return id
+      }
+      return () => questions
+    }
+
+    const closes = () => ours().map((one) => one.called.includes('close'))
+
+    it('is not given away while that one answers, and nobody else is asked', async () => {
+      s = await start()
+      const [old, other, next] = [loginAs(KEY), loginAs(OTHER), loginAs(KEY)]
+      const questions = asked(old)
+      await want(old, 'localhost', 8080)
+      assert.deepStrictEqual(await want(old, '127.0.0.1', 8080), [false, 0], 'it has it')
+      assert.deepStrictEqual(await want(other, '127.0.0.1', 8080), [false, 0])
+      assert.strictEqual(questions(), 0)
+      assert.deepStrictEqual(await want(next, '127.0.0.1', 8080), [false, 0])
+      assert.deepStrictEqual([questions(), closes()], [1, [false, false]])
+      assert(s.lines.some((line) => /^INFO remote forward refused .*reason=in_use( suppressed=\d+)?$/.test(line)))
+    })
+
+    it('is the new one\'s when there was no answer in time, and the old one ends', async () => {
+      s = await start({ takeoverTimeout: 1 })
+      const old = loginAs(KEY)
+      asked(old, false)
+      await want(old, 'localhost', 8080)
+      await want(old, '127.0.0.1', 9090)
+      const next = loginAs(KEY)
+      assert.deepStrictEqual(await want(next, 'localhost', 8080), [true, 8080])
+      assert.deepStrictEqual(closes(), [true, true, true, false, false], 'with all that it had')
+      assert.deepStrictEqual(old.calls.at(-1), ['close', 11, 'another session of this client took its place'])
+      old.emit('onclose', null)
+      assert.match(s.lines.at(-1), /^INFO connection closed .*reason=taken_over$/)
+      assert.deepStrictEqual(await want(next, '127.0.0.1', 9090), [true, 9090], 'nobody is asked again')
+    })
+
+    it('is not taken by somebody with the same key and another name', async () => {
+      s = await start()
+      const old = loginAs(KEY)
+      const questions = asked(old, false)
+      await want(old, 'localhost', 8080)
+      const { session } = s.connect()
+      session.emit('onauth', 'somebody', 'ssh-ed25519', KEY, true)
+      session.emit('onready')
+      assert.deepStrictEqual(await want(session, 'localhost', 8080), [false, 0])
+      assert.strictEqual(questions(), 0)
+    })
+  })
+
+  it('logs a client that opens and closes its forwards in a loop once a second, in one session or in many', async () => {
+    s = await start({ maxRemoteForwards: 2 })
+    const flood = async () => {
+      const session = loginAs(KEY)
+      for (let i = 0; i < 20; i++) {
+        await want(session, '127.0.0.1', 8080)
+        await want(session, '127.0.0.1', 8080, { event: 'onunlisten' })
+        await want(session, '127.0.0.1', 80)
+      }
+      session.emit('onclose', null)
+    }
+    await flood()
+    await flood()
+    const count = (event) => s.lines.filter((line) => line.startsWith(`INFO remote forward ${event} `)).length
+    for (const event of ['opened', 'closed', 'refused']) assert(count(event) >= 4 && count(event) < 20, `${event}: ${count(event)}`)
+    await want(loginAs(OTHER), '127.0.0.1', 8080)
+    assert.match(s.lines.at(-1), /^INFO remote forward opened [^=]*remote_addr=\S+ remote_port=5555 address=127\.0\.0\.1 port=8080$/, 'others are heard')
   })
 
   it('does with one family where there is only one, and with none where another has the port', async () => {
@@ -879,7 +955,7 @@ describe('Server: listening for clients (scripted addon)', () => {
     refusing('EACCES', (address, port) => port === 8080)
     const { session } = s.login()
     assert.deepStrictEqual(await want(session, '127.0.0.1', 8080), [false, 0])
-    assert(s.lines.some((line) => /^DEBUG remote forward refused .*reason=EACCES$/.test(line)))
+    assert(s.lines.some((line) => /^INFO remote forward refused .*reason=EACCES$/.test(line)))
     assert.deepStrictEqual(await want(session, '127.0.0.1', 8081), [true, 8081])
   })
 

@@ -10,7 +10,7 @@ const { Port } = require('../lib/workers/port')
 const { Seats, sharedNumbers } = require('../lib/workers/seats')
 const { startServer, threeKeys } = require('./helpers/api')
 const { checkLines } = require('./helpers/log-lines')
-const { echoServer, expectEcho } = require('./helpers/net')
+const { echoServer, expectEcho, freezableWay } = require('./helpers/net')
 const { need } = require('./helpers/proc')
 const { suiteScope, testScope } = require('./helpers/scope')
 const { makeCa } = require('./helpers/tls-certs')
@@ -361,10 +361,12 @@ function pairOfPipes () {
 describe('remote forwards of a server with workers', () => {
   const scope = testScope()
 
-  it('are one another\'s, whichever thread has them: an identity that comes back gets its place', async () => {
+  it('are nobody\'s while their session lives, and then their identity\'s, whichever thread has them', async () => {
     const { user, stranger } = await threeKeys()
-    const { server, login } = await startServer(scope, { workers: 2, authorizedKeys: Buffer.from(`${user.publicKey}\n${stranger.publicKey}`) })
-    const [first, other, again] = [await login(), await login({ identity: stranger.privateKey }), await login()]
+    const { server, login } = await startServer(scope, { workers: 2, takeoverTimeout: 1, authorizedKeys: Buffer.from(`${user.publicKey}\n${stranger.publicKey}`) })
+    const ways = [await freezableWay(scope, server.address().port), await freezableWay(scope, server.address().port)]
+    const by = (way) => ({ server: `127.0.0.1:${way.port}` })
+    const [first, other, again] = [await login(by(ways[0])), await login({ identity: stranger.privateKey }), await login(by(ways[1]))]
     const { port } = (await first.listen({ host: '127.0.0.1', port: 0 })).address()
     assert.strictEqual(server.stats().remoteForwards, 1)
     await assert.rejects(other.listen({ host: '127.0.0.1', port }), { code: 'ERR_ALKNET_CHANNEL' })
@@ -373,7 +375,9 @@ describe('remote forwards of a server with workers', () => {
     const elsewhere = await login()
     const workers = server.sessions().map(({ worker }) => worker)
     assert.notStrictEqual(workers[0], workers[3])
-    for (const session of [again, elsewhere]) {
+    for (const [i, session] of [again, elsewhere].entries()) {
+      await assert.rejects(session.listen({ host: '127.0.0.1', port }), { code: 'ERR_ALKNET_CHANNEL' })
+      ways[i].freeze()
       const listener = await session.listen({ host: '127.0.0.1', port })
       assert.strictEqual(server.stats().remoteForwards, 1)
       const next = once(listener, 'connection')

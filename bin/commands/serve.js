@@ -138,6 +138,7 @@ function addFlags (command) {
     .addOption(number('--max-lookups <n>', 'names a session may have looked up at once (default: 64)'))
     .addOption(number('--max-remote-forwards <n>', 'places that a session may have the server listen on (default: 64)'))
     .addOption(number('--workers <n>', 'worker threads that serve the clients; 1: none, the main thread does (default: 1)'))
+    .addOption(number('--takeover-timeout <seconds>', 'time that an old session has to show that it lives when a new one of the same identity wants its place (default: 2)'))
     .addOption(repeatable('--proxy <url>', 'reach all targets through socks5://[user:pass@]host[:port] or http://[user:pass@]host[:port], which get the names (repeatable: one through the other, the nearest first; env: as HTTPS_PROXY, ALL_PROXY and NO_PROXY say)'))
     .addOption(number('--connect-timeout <seconds>', 'time to reach a target (default: 20)'))
     .addOption(repeatable('--permit-listen <rule>', 'address:port [principals] [transports] that clients may listen on here, or none (repeatable; default: loopback:1024-65535)'))

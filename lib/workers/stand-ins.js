@@ -7,7 +7,7 @@
  */
 
 const { LEVELS, NO_LOG } = require('../log')
-const { Refusal } = require('../listening')
+const { Notes, Refusal } = require('../listening')
 const { Port } = require('./port')
 
 // Numbers are told together: at a busy time not each by itself.
@@ -144,11 +144,12 @@ class ThreadPlaces {
     this._held = new Map() // number => held
     this._numbers = new WeakMap() // of what is held, and of who holds it
     this._last = 0
+    this.notes = new Notes() // of this thread
   }
 
-  makeRoom (id, owner, places) {
+  makeRoom (id, owner, places, ms) {
     return new Promise((resolve, reject) => {
-      this._main.ask('room', { id, owner: this._number(owner), places }, ({ reason }) => {
+      this._main.ask('room', { id, owner: this._number(owner), places, ms }, ({ reason }) => {
         if (reason === null) resolve()
         else reject(new Refusal(reason))
       })
@@ -165,9 +166,9 @@ class ThreadPlaces {
     if (this._held.delete(this._number(held))) this._main.tell('unheld', this._number(held))
   }
 
-  /** Somebody in another thread gets what was held here; it may be gone already. */
-  giveWay (number) {
-    this._held.get(number)?.giveWay()
+  /** Somebody in another thread wants what is held here; it may be gone already. */
+  async giveWay (number, ms) {
+    return this._held.get(number)?.giveWay(ms) ?? true
   }
 
   _number (one) {

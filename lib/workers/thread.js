@@ -145,10 +145,7 @@ function run () {
     close: inTurn((drainMs) => { server.close(drainMs).then(() => parentPort.close()) }),
     giveWay: inTurn((id) => server.giveWay(id)),
     end: inTurn((one) => server.end(one)),
-    drop: (number, answer) => {
-      server._places.giveWay(number)
-      answer(true)
-    }
+    drop: ({ number, ms }, answer) => { server._places.giveWay(number, ms).then(answer) }
   })
   const server = new ThreadServer(main, workerData)
 }

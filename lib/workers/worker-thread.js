@@ -68,8 +68,8 @@ class WorkerHeld {
     this.places = places
   }
 
-  giveWay () {
-    return within(ANSWER_MS, this._thread.ask('drop', this._number))
+  giveWay (ms) {
+    return within(ms + ANSWER_MS, this._thread.ask('drop', { number: this._number, ms }))
   }
 }
 
@@ -224,14 +224,14 @@ class WorkerThread {
         server._places.delete(this._held.get(number))
         this._held.delete(number)
       },
-      room: ({ id, owner, places }, answer) => this._makeRoom(id, owner, places, answer),
+      room: (asked, answer) => this._makeRoom(asked, answer),
       authorize: (request, answer) => this._authorize(request, answer)
     }
   }
 
-  async _makeRoom (id, owner, places, answer) {
+  async _makeRoom ({ id, owner, places, ms }, answer) {
     try {
-      await this._server._places.makeRoom(id, `${this.name} ${owner}`, places)
+      await this._server._places.makeRoom(id, `${this.name} ${owner}`, places, ms)
       answer({ reason: null })
     } catch (err) {
       answer({ reason: err.reason ?? 'in_use' })

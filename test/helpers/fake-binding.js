@@ -36,7 +36,7 @@ class Handle {
 
 const STREAM = ['resume', 'pause', 'write', 'end', 'close', 'peer', 'local', 'connect', 'limitUnacked']
 const SOCKS = ['connect', 'join', 'refuse', 'close']
-const SESSION = ['trust', 'login', 'admit', 'keepalive', 'received', 'sent', 'silence', 'info', 'close', 'open', 'accept', 'refuse', 'answer', 'ref', 'unref']
+const SESSION = ['trust', 'login', 'admit', 'keepalive', 'received', 'sent', 'silence', 'info', 'close', 'open', 'accept', 'refuse', 'answer', 'ping', 'ref', 'unref']
 
 function fakeStream (kind = 'tcp') {
   const stream = new Handle(kind, STREAM)

@@ -42,7 +42,7 @@ function tablesOf (source) {
 /** Names of a file that rarely() has given: name => level. */
 function rareOf (text) {
   const rare = { ...RARELY }
-  for (const [, name, level = 'warn'] of text.matchAll(/(\w+) = rarely\([^,)]*(?:, '(\w+)')?\)/g)) rare[name] = level
+  for (const [, name, level = 'warn'] of text.matchAll(/(\w+) = rarely\([^,)]*(?:, '(\w+)')?(?:, \{[^}]*\})?\)/g)) rare[name] = level
   return rare
 }
 

@@ -253,9 +253,23 @@ async function expectEcho (stream, text = `ping ${crypto.randomUUID()}`) {
   assert.strictEqual((await readBytes(stream, Buffer.byteLength(text))).toString(), text)
 }
 
+/** A way to `port`, { port, freeze() }: frozen, it carries nothing any more, and nobody is told. */
+async function freezableWay (scope, port) {
+  const inner = new Set()
+  const way = await listen(scope, (socket) => {
+    const far = net.connect(port, '127.0.0.1').on('error', () => {})
+    inner.add(far)
+    socket.pipe(far).pipe(socket)
+  })
+  scope.defer(() => { for (const far of inner) far.destroy() })
+  way.freeze = () => { for (const one of [...inner, ...way.sockets]) one.unpipe().pause() }
+  return way
+}
+
 module.exports = {
   listen,
   listenAt,
+  freezableWay,
   echoServer,
   sinkServer,
   sourceServer,

@@ -120,30 +120,39 @@ describe('a place that a dead client still holds', function () {
   }
 
   for (const [name, connect] of Object.entries(clients)) {
-    it(`is its identity's again at once, and nobody else's: ${name}`, async () => {
+    it(`is its identity's again, and nobody else's: ${name}`, async () => {
       // Nobody would miss the old session in this test's time.
-      const server = await startServe(scope, { engine, userKeys: [key('ed25519', 'user'), another], args: ['--keepalive', '3600'] })
+      const server = await startServe(scope, { engine, userKeys: [key('ed25519', 'user'), another], args: ['--keepalive', '3600', '--takeover-timeout', '1'] })
       const [old, fresh] = [await named(scope, 'old'), await named(scope, 'new')]
       const port = await freePort()
       const stale = await connect(server, `127.0.0.1:${port}:127.0.0.1:${old.port}`)
       assert.strictEqual(await nameAt(scope, port), 'old')
+      const refused = await runSsh(scope, server, { args: ['-N', '-R', `127.0.0.1:${port}:127.0.0.1:1`] })
+      assert.match(refused.stderr, /remote port forwarding failed/, 'it lives, and keeps what it has')
+      assert.strictEqual(await nameAt(scope, port), 'old')
       stale.kill('SIGSTOP')
-      const refused = await runSsh(scope, server, { identity: another, args: ['-N', '-R', `127.0.0.1:${port}:127.0.0.1:1`] })
-      assert.notStrictEqual(refused.code, 0)
-      assert.match(refused.stderr, /remote port forwarding failed/)
+      const other = await runSsh(scope, server, { identity: another, args: ['-N', '-R', `127.0.0.1:${port}:127.0.0.1:1`] })
+      assert.notStrictEqual(other.code, 0)
+      assert.match(other.stderr, /remote port forwarding failed/)
       await connect(server, `127.0.0.1:${port}:127.0.0.1:${fresh.port}`)
       assert.strictEqual(await nameAt(scope, port), 'new')
+      await server.proc.waitFor(/connection closed .*reason=taken_over/)
+      assert.strictEqual(server.proc.output.match(/reason=in_use/g).length, 2)
+      stale.kill('SIGCONT')
     })
   }
 
-  it('and the old session ends when it gives no sign of life', async () => {
-    const server = await startServe(scope, { engine, args: ['--keepalive', '2', '--keepalive-max', '1'] })
-    const target = await named(scope, 'here')
+  it('and an alknet that was refused has it when the other one is gone', async () => {
+    const server = await startServe(scope, { engine })
+    const [first, second] = [await named(scope, 'first'), await named(scope, 'second')]
     const port = await freePort()
-    const stale = await clients['alknet connect'](server, `127.0.0.1:${port}:127.0.0.1:${target.port}`)
-    stale.kill('SIGSTOP')
-    await clients['alknet connect'](server, `127.0.0.1:${port}:127.0.0.1:${target.port}`)
-    await server.proc.waitFor(/connection closed .*reason=keepalive/)
-    assert.strictEqual(await nameAt(scope, port), 'here')
+    const one = await clients['alknet connect'](server, `127.0.0.1:${port}:127.0.0.1:${first.port}`)
+    const two = startAlknet(scope, connectArgs(scope, server, { engine, args: ['--retry', '-R', `127.0.0.1:${port}:127.0.0.1:${second.port}`] }))
+    await two.waitFor(/state=waiting error=ERR_ALKNET_CHANNEL/)
+    assert.strictEqual(await nameAt(scope, port), 'first')
+    one.kill('SIGTERM')
+    await one.exited
+    await two.waitFor(/^remote forward on /m)
+    assert.strictEqual(await nameAt(scope, port), 'second')
   })
 })
