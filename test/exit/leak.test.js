@@ -5,12 +5,15 @@
 const assert = require('node:assert')
 const path = require('node:path')
 const { cleanEnv, needAlknet } = require('../helpers/alknet')
-const { MiB } = require('../helpers/behaviours')
+const { slopeOf } = require('../helpers/memory-slope')
 const { run } = require('../helpers/proc')
 const { testScope } = require('../helpers/scope')
 
 const CHILD = path.join(__dirname, '..', 'helpers', 'leak-child.js')
 const ROUNDS = 1000
+
+// Bytes for each session, or channel: less than one buffer or one object with its listeners.
+const SLOPES = { heap: 256, outside: 4096 }
 
 describe('leaks', function () {
   this.timeout(180000)
@@ -22,10 +25,14 @@ describe('leaks', function () {
       ['--expose-gc', CHILD, String(ROUNDS)], { env: cleanEnv(scope) })
     assert.strictEqual(signal, null, output)
     assert.strictEqual(code, 0, output)
-    const { live, fdsBefore, fdsAfter, heap, outside } = JSON.parse(stdout)
+    const { live, fdsBefore, fdsAfter, samples } = JSON.parse(stdout)
     assert.strictEqual(live, 0, 'native objects')
     assert.ok(fdsAfter <= fdsBefore, `descriptors: ${fdsBefore} before, ${fdsAfter} after`)
-    assert.ok(heap < 4 * MiB, `the heap grew by ${(heap / MiB).toFixed(1)} MiB`)
-    assert.ok(outside < 36 * MiB, `memory outside of it grew by ${(outside / MiB).toFixed(1)} MiB`)
+    for (const [what, taken] of Object.entries(samples)) {
+      for (const [key, limit] of Object.entries(SLOPES)) {
+        const slope = slopeOf(taken, key)
+        assert.ok(slope < limit, `${key}: ${Math.round(slope)} bytes more with each of ${what}: ${JSON.stringify(taken.map((one) => one[key]))}`)
+      }
+    }
   })
 })

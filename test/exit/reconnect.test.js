@@ -6,13 +6,16 @@ const assert = require('node:assert')
 const path = require('node:path')
 const { Worker } = require('node:worker_threads')
 const { cleanEnv, needAlknet } = require('../helpers/alknet')
-const { MiB } = require('../helpers/behaviours')
+const { slopeOf } = require('../helpers/memory-slope')
 const { run } = require('../helpers/proc')
 const { testScope } = require('../helpers/scope')
 
 const CHILD = path.join(__dirname, '..', 'helpers', 'reconnect-child.js')
 const STATES = ['lost', 'waiting', 'connecting', 'ready', 'closing', 'closed']
 const ROUNDS = 500
+
+// Bytes for each reconnect: less than one buffer or one object with its listeners.
+const SLOPES = { heap: 256, outside: 4096 }
 
 describe('the end of a process whose session comes back', function () {
   this.timeout(60000)
@@ -62,13 +65,15 @@ describe('many reconnects', function () {
     const { code, signal, stdout, output } = await run(scope, process.execPath,
       ['--expose-gc', CHILD, 'rounds', String(ROUNDS)], { env: cleanEnv(scope) })
     assert.deepStrictEqual([code, signal], [0, null], output)
-    const { recovered, fdsBefore, fdsAfter, liveBefore, liveAfter, resources, heap, outside, live } = JSON.parse(stdout)
+    const { recovered, fdsBefore, fdsAfter, liveBefore, liveAfter, resources, samples, live } = JSON.parse(stdout)
     assert.strictEqual(recovered, ROUNDS)
     assert.ok(fdsAfter <= fdsBefore, `descriptors: ${fdsBefore} before, ${fdsAfter} after`)
     assert.strictEqual(liveAfter, liveBefore, 'native objects')
     assert.ok(resources <= 0, `${resources} more handles and requests`)
-    assert.ok(heap < 2 * MiB, `the heap grew by ${(heap / MiB).toFixed(1)} MiB`)
-    assert.ok(outside < 12 * MiB, `memory outside of it grew by ${(outside / MiB).toFixed(1)} MiB`)
+    for (const [key, limit] of Object.entries(SLOPES)) {
+      const slope = slopeOf(samples, key)
+      assert.ok(slope < limit, `${key}: ${Math.round(slope)} bytes more with each: ${JSON.stringify(samples.map((one) => one[key]))}`)
+    }
     assert.strictEqual(live, 0, 'native objects at the end')
   })
 })

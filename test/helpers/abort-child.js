@@ -37,11 +37,49 @@ async function mute (greeting) {
     socket.on('error', () => {})
     if (greeting) socket.write(greeting)
     socket.once('data', abort)
-    server.gone = once(socket, 'close')
+    server.gone = new Promise((resolve) => socket.once('close', resolve)) // also with an error
     socket.resume()
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   return server
+}
+
+/**
+ * A session of its own whose way to the server is cut, and from then on leads to
+ * nobody who says anything: then(session) when it is in `state`.
+ */
+async function cutOff (options, state, then) {
+  const sockets = new Set()
+  let isCut = false
+  const way = net.createServer((socket) => {
+    sockets.add(socket.on('error', () => {}))
+    if (isCut) return socket.resume()
+    const inner = net.connect(options.server.split(':')[1], '127.0.0.1').on('error', () => {})
+    sockets.add(inner)
+    socket.pipe(inner).pipe(socket)
+  }).listen(0, '127.0.0.1')
+  await once(way, 'listening')
+  const minDelayMs = state === 'connecting' ? 1 : 3_600_000
+  const session = await alknet.openSession({
+    ...options, server: `127.0.0.1:${way.address().port}`, reconnect: { minDelayMs, maxDelayMs: minDelayMs }, keepalive: 0
+  })
+  const there = new Promise((resolve) => session.on('state', (to) => { if (to === state) resolve() }))
+  isCut = true
+  for (const socket of sockets) socket.destroy()
+  try {
+    await there
+    return await then(session)
+  } finally {
+    await session.close()
+    for (const socket of sockets) socket.destroy()
+    way.close()
+  }
+}
+
+/** The call, which is given up in the next turn: it has nothing to wait for but the session. */
+const soon = (promise) => {
+  setImmediate(abort)
+  return promise
 }
 
 /** What aborts, and when; given { options, serveOptions, session, server }. */
@@ -98,6 +136,38 @@ const MOMENTS = {
     call ({ options }) {
       subscribe('alknet:connect', ({ role, event }) => { if (role === 'client' && event === 'open') setImmediate(abort) })
       return alknet.openSession({ ...options, remoteForward: '0:127.0.0.1:1', signal })
+    }
+  },
+  'openSession: in a handshake of TLS': {
+    async call ({ options }) {
+      const server = await mute('')
+      return alknet.openSession({ ...options, transport: 'tls', insecure: true, server: `127.0.0.1:${server.address().port}`, signal })
+        .finally(() => server.gone).finally(() => server.close())
+    }
+  },
+  'openSession: a proxy is asked': {
+    async call ({ options }) {
+      const server = await mute('')
+      return alknet.openSession({ ...options, proxy: `socks5://127.0.0.1:${server.address().port}`, signal })
+        .finally(() => server.gone).finally(() => server.close())
+    }
+  },
+  'openSession: it waits between two tries': {
+    call: ({ options }) => alknet.openSession({
+      ...options,
+      server: '127.0.0.1:1',
+      retry: true,
+      reconnect: { minDelayMs: 3_600_000 },
+      onSession: (session) => session.on('state', (to) => { if (to === 'waiting') setImmediate(abort) }),
+      signal
+    })
+  },
+  'openSession: in a later try': {
+    async call ({ options }) {
+      const server = await mute('')
+      return alknet.openSession({
+        ...options, server: ['127.0.0.1:1', `127.0.0.1:${server.address().port}`], retry: true, reconnect: { minDelayMs: 1 }, signal
+      }).finally(() => server.gone).finally(() => server.close())
     }
   },
   'connect: the channel opens': {
@@ -161,6 +231,46 @@ const MOMENTS = {
       return promise
     }
   },
+  'open: while the session waits': {
+    call: ({ options }) => cutOff(options, 'waiting', (session) => soon(session.open({ host: 'alknet-test', port: 1 }, { signal })))
+  },
+  'open: while the session connects again': {
+    call: ({ options }) => cutOff(options, 'connecting', (session) => soon(session.open({ host: 'alknet-test', port: 1 }, { signal })))
+  },
+  'open: as the session is lost': {
+    call: ({ options }) => cutOff(options, 'lost', (session) => soon(session.open({ host: 'alknet-test', port: 1 }, { signal })))
+  },
+  'forwardRemote: while the session waits': {
+    call: ({ options }) => cutOff(options, 'waiting', (session) => soon(session.forwardRemote('0:127.0.0.1:1', { signal })))
+  },
+  'forwardRemote: while the session connects again': {
+    call: ({ options }) => cutOff(options, 'connecting', (session) => soon(session.forwardRemote('0:127.0.0.1:1', { signal })))
+  },
+  'listen: while the session waits': {
+    call: ({ options }) => cutOff(options, 'waiting', (session) => soon(session.listen({ host: '127.0.0.1', port: 0 }, { signal })))
+  },
+  'reconnect: before': {
+    call ({ session }) {
+      abort()
+      return session.reconnect({ signal })
+    }
+  },
+  'reconnect: at once': {
+    call ({ session }) {
+      const promise = session.reconnect({ signal })
+      abort()
+      return promise.catch(async (err) => { // the wait is given up, the try goes on
+        while (session.state !== 'ready') await once(session, 'state')
+        throw err
+      })
+    }
+  },
+  'reconnect: while the session waits': {
+    call: ({ options }) => cutOff(options, 'waiting', (session) => soon(session.reconnect({ signal })))
+  },
+  'reconnect: while the session connects again': {
+    call: ({ options }) => cutOff(options, 'connecting', (session) => soon(session.reconnect({ signal })))
+  },
   'socks5: before': {
     call ({ session }) {
       abort()
@@ -179,6 +289,13 @@ const MOMENTS = {
   'serve: at once': {
     call ({ serveOptions }) {
       const promise = alknet.serve({ ...serveOptions, signal })
+      abort()
+      return promise
+    }
+  },
+  'reloadAll: at once': {
+    call ({ server }) {
+      const promise = server.reloadAll({}, { signal })
       abort()
       return promise
     }

@@ -1,10 +1,8 @@
 'use strict'
 
 /**
- * Opens and closes a great deal in many ways, then counts what is left:
- * prints one JSON line { live, fdsBefore, fdsAfter, heap, outside }: by how much
- * what is used of JavaScript's heap has grown, and what is resident outside of
- * it. V8 keeps heap that it has had, whether it is used or not.
+ * Opens and closes a great deal in many ways, then counts what is left: prints
+ * one JSON line { live, fdsBefore, fdsAfter, samples }, samples of memory-slope.js.
  */
 
 const fs = require('node:fs')
@@ -12,13 +10,10 @@ const net = require('node:net')
 const { once } = require('node:events')
 const alknet = require('../..')
 const binding = require('../../lib/binding')
+const { sample } = require('./memory-slope')
 
 const ROUNDS = Number(process.argv[2])
-const memory = () => {
-  global.gc()
-  const { rss, heapTotal, heapUsed } = process.memoryUsage()
-  return { heap: heapUsed, outside: rss - heapTotal }
-}
+const EVERY = 24 // rounds: each way twice
 const fds = () => fs.existsSync('/proc/self/fd') ? fs.readdirSync('/proc/self/fd').length : 0
 
 async function main () {
@@ -139,19 +134,22 @@ async function main () {
   }
 
   for (let i = 0; i < 24; i++) await round(i)
-  const before = memory()
   const fdsBefore = fds()
-  for (let i = 0; i < ROUNDS; i++) await round(i)
+  const samples = { rounds: [], channels: [] }
+  for (let i = 0; i < ROUNDS; i++) {
+    if (i % EVERY === 0) samples.rounds.push(sample(i))
+    await round(i)
+  }
 
   // A thousand channels of one session.
   const session = await alknet.openSession(options)
   for (let i = 0; i < 1000; i++) {
+    if (i % EVERY === 0) samples.channels.push(sample(i))
     if (i % 3) await talk(await session.open({ host: '127.0.0.1', port: target }))
     else (await session.open({ host: '127.0.0.1', port: target })).destroy()
   }
   await session.close()
   while (server.connections > 0) await new Promise((resolve) => setImmediate(resolve))
-  const after = memory()
   const fdsAfter = fds()
   await server.close()
   echo.close()
@@ -159,7 +157,7 @@ async function main () {
   // Handles close in the turn after; the process ends when none is left.
   process.once('beforeExit', () => {
     process.stdout.write(`${JSON.stringify({
-      live: binding.live(), fdsBefore, fdsAfter, heap: after.heap - before.heap, outside: after.outside - before.outside
+      live: binding.live(), fdsBefore, fdsAfter, samples
     })}\n`)
   })
 }

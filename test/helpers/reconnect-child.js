@@ -10,8 +10,8 @@
  *   node reconnect-child.js wait MODE             waits for a server that is gone;
  *     MODE: ref, unref or again (both). Prints "up" when the process stays up
  *   node reconnect-child.js rounds COUNT          as many forced reconnects; prints
- *     { recovered, fdsBefore, fdsAfter, liveBefore, liveAfter, resources, heap, outside, live },
- *     resources, heap and outside as differences
+ *     { recovered, fdsBefore, fdsAfter, liveBefore, liveAfter, resources, samples, live },
+ *     resources as a difference, samples of memory-slope.js
  */
 
 const fs = require('node:fs')
@@ -20,16 +20,10 @@ const net = require('node:net')
 const { isMainThread, parentPort, workerData } = require('node:worker_threads')
 const alknet = require('../..')
 const binding = require('../../lib/binding')
+const { sample } = require('./memory-slope')
 
 const [what, ...args] = isMainThread ? process.argv.slice(2) : ['moment', ...workerData]
 const fds = () => fs.existsSync('/proc/self/fd') ? fs.readdirSync('/proc/self/fd').length : 0
-
-/** What is used of JavaScript's heap, and what is resident outside of it: V8 keeps heap that it has had. */
-function memory () {
-  global.gc()
-  const { rss, heapTotal, heapUsed } = process.memoryUsage()
-  return { heap: heapUsed, outside: rss - heapTotal }
-}
 
 async function start (reconnect, more = {}) {
   const host = await alknet.generateKey()
@@ -103,11 +97,14 @@ async function rounds (count) {
   const settle = async () => { while (server.connections > 1) await new Promise(setImmediate) }
   for (let i = 0; i < 20; i++) await round(i)
   await settle()
-  const before = { fds: fds(), live: binding.live(), memory: memory(), resources: process.getActiveResourcesInfo().length }
+  const before = { fds: fds(), live: binding.live(), resources: process.getActiveResourcesInfo().length }
   recovered = 0
-  for (let i = 0; i < count; i++) await round(i)
+  const samples = []
+  for (let i = 0; i < count; i++) {
+    if (i % 15 === 0) samples.push(sample(i))
+    await round(i)
+  }
   await settle()
-  const now = memory()
   const report = {
     recovered,
     fdsBefore: before.fds,
@@ -115,8 +112,7 @@ async function rounds (count) {
     liveBefore: before.live,
     liveAfter: binding.live(),
     resources: process.getActiveResourcesInfo().length - before.resources,
-    heap: now.heap - before.memory.heap,
-    outside: now.outside - before.memory.outside
+    samples
   }
   await session.close()
   await server.close()
