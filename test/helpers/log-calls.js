@@ -51,6 +51,10 @@ function textsOf (node, tables) {
   if (ts.isStringLiteralLike(node)) return [node.text]
   if (ts.isParenthesizedExpression(node)) return textsOf(node.expression, tables)
   if (ts.isConditionalExpression(node)) return [...textsOf(node.whenTrue, tables), ...textsOf(node.whenFalse, tables)]
+  if (ts.isPropertyAccessExpression(node)) {
+    const row = tables.get(node.expression.getText())?.properties.find((one) => one.name.getText() === node.name.text)
+    if (row !== undefined) return textsOf(row.initializer, tables)
+  }
   const table = ts.isElementAccessExpression(node) ? tables.get(node.expression.getText()) : undefined
   if (table !== undefined) return table.properties.flatMap(({ initializer }) => textsOf(initializer, tables))
   throw new Error(`${node.getText()}: an event must stand there as it is, so that docs/logs.md can have it`)
