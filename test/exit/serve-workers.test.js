@@ -9,6 +9,7 @@ const { run } = require('../helpers/proc')
 const { testScope } = require('../helpers/scope')
 
 const CHILD = path.join(__dirname, '..', 'helpers', 'serve-workers-child.js')
+const DEATHS = path.join(__dirname, '..', 'helpers', 'worker-deaths-child.js')
 
 describe('a server with workers', function () {
   this.timeout(60000)
@@ -40,6 +41,15 @@ describe('a server with workers', function () {
     const { code, stdout, output } = await child('none', 'none')
     assert.strictEqual(code, 0, output)
     assert(Number(stdout) <= 0, output)
+  })
+
+  it('keeps nothing of threads that end under its clients', async () => {
+    const { code, signal, stdout, output } = await run(scope, process.execPath, ['--no-warnings', DEATHS, '6'], { env: cleanEnv(scope) })
+    assert.deepStrictEqual({ code, signal }, { code: 0, signal: null }, output)
+    const { fds, logins, left } = JSON.parse(stdout)
+    assert(fds <= 0, output)
+    assert(logins > 0, output)
+    assert.deepStrictEqual(left, { sessions: 0, connected: 0, waiting: 0, sources: 0 })
   })
 
   for (const [stage, action, expected, text] of [
