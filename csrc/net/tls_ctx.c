@@ -241,6 +241,12 @@ alk_tls_ctx_t *alk_tls_client_ctx(const alk_tls_client_opts_t *opts,
 
 /* ---- a server's */
 
+/* What others call a certificate or a key, without the armour. */
+static bool is_der(const alk_pem_t *pem)
+{
+  return pem->len > 0 && pem->p[0] == (V_ASN1_SEQUENCE | V_ASN1_CONSTRUCTED);
+}
+
 static bool use_chain(SSL_CTX *c, BIO *in)
 {
   X509 *cert = next_cert(in);
@@ -263,19 +269,25 @@ static bool load_chain(SSL_CTX *c, const alk_pem_t *pem, alk_err_t *err)
   BIO_free(in);
   if (ok) return true;
   if (is_end() || ERR_peek_error() == 0)
-    alk_fail(err, ALK_E_TLS, 0, "no certificate (PEM) is in it");
+    alk_fail(err, ALK_E_TLS, 0, "no certificate (PEM) is in it%s",
+             is_der(pem) ? ": it is DER (openssl x509 -inform der makes it PEM)"
+                         : "");
   else
     tls_why(NULL, "the certificate cannot be read", err);
   return false;
 }
 
-static void describe_bad_key(const char *passphrase, alk_err_t *err)
+static void describe_bad_key(const alk_pem_t *pem, const char *passphrase,
+                             alk_err_t *err)
 {
   const char *why = "no private key (PEM) that can be read is in it";
   if (passphrase != NULL)
     why = "it cannot be read, or the passphrase is wrong";
   else if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_BAD_PASSWORD_READ)
     why = "it is encrypted, and needs its passphrase";
+  else if (is_der(pem))
+    why = "no private key (PEM) is in it: it is DER (openssl pkey -inform der "
+          "makes it PEM)";
   alk_fail(err, ALK_E_KEY, 0, "%s", why);
   ERR_clear_error();
 }
@@ -291,7 +303,7 @@ static bool load_key(SSL_CTX *c, const alk_pem_t *pem, const char *passphrase,
                : PEM_read_bio_PrivateKey(in, NULL, give_passphrase, &secret);
   BIO_free(in);
   if (key == NULL) {
-    describe_bad_key(passphrase, err);
+    describe_bad_key(pem, passphrase, err);
     return false;
   }
   int fits = X509_check_private_key(SSL_CTX_get0_certificate(c), key);

@@ -181,8 +181,9 @@ static void expect_no_server(alk_pem_t cert, alk_pem_t key,
                              const char *why)
 {
   alk_err_t err = {0};
-  alk_tls_ctx_t *ctx = alk_tls_server_ctx(
-    &(alk_tls_server_opts_t){cert, key, passphrase, NULL}, &err);
+  alk_tls_server_opts_t opts = {
+    .cert = cert, .key = key, .passphrase = passphrase};
+  alk_tls_ctx_t *ctx = alk_tls_server_ctx(&opts, &err);
   assert_null(ctx);
   if (err.code != code || strstr(err.msg, why) == NULL)
     fail_msg("not %s: %s", why, err.msg);
@@ -194,6 +195,7 @@ static void test_server_contexts(void **state)
   alk_err_t err;
   alk_pem_t junk = {"nothing of that kind", 20}, none = {0};
   alk_pem_t torn = {"-----BEGIN CERTIFICATE-----\nAAAA\n", 33};
+  alk_pem_t der = {"\x30\x82\x01\x00", 4};
   wanted_t w = {"DNS:a.example", -1, 1};
   identity_t id = make_identity(NULL, &w), other = make_identity(NULL, &w);
   alk_pem_t cert = pem_of_certs(&id, &other), key = pem_of_key(&id, NULL);
@@ -202,7 +204,9 @@ static void test_server_contexts(void **state)
   expect_no_server(none, key, NULL, ALK_E_TLS, "no certificate");
   expect_no_server(junk, key, NULL, ALK_E_TLS, "no certificate");
   expect_no_server(key, key, NULL, ALK_E_TLS, "no certificate");
-  expect_no_server(torn, key, NULL, ALK_E_TLS, "cannot be read");
+  expect_no_server(torn, key, NULL, ALK_E_TLS, "cannot be read: it is cut");
+  expect_no_server(der, key, NULL, ALK_E_TLS, "it is DER (openssl x509");
+  expect_no_server(cert, der, NULL, ALK_E_KEY, "it is DER (openssl pkey");
   expect_no_server(cert, none, NULL, ALK_E_KEY, "no private key");
   expect_no_server(cert, junk, NULL, ALK_E_KEY, "no private key");
   expect_no_server(cert, cert, NULL, ALK_E_KEY, "no private key");
@@ -213,7 +217,8 @@ static void test_server_contexts(void **state)
   memset(longest, 'x', 4999);
   expect_no_server(cert, secret, longest, ALK_E_KEY, "passphrase");
   alk_free(longest);
-  alk_tls_server_opts_t opts = {cert, secret, "open sesame", "h2"};
+  alk_tls_server_opts_t opts = {
+    .cert = cert, .key = secret, .passphrase = "open sesame", .alpn = "h2"};
   alk_tls_ctx_t *ctx = alk_tls_server_ctx(&opts, &err);
   assert_non_null(ctx);
   alk_tls_ctx_free(ctx);
@@ -303,7 +308,7 @@ static void test_locked_certificates(void **state)
   UI_method_set_opener(nobody, note_question);
   UI_set_default_method(nobody);
   expect_no_client(locked, NULL, "a certificate to trust");
-  expect_no_server(locked, key, NULL, ALK_E_TLS, "cannot be read");
+  expect_no_server(locked, key, NULL, ALK_E_TLS, "cannot be read: it is encr");
   char *p = alk_alloc(cert.len + locked.len); /* behind the server's own */
   memcpy(p, cert.p, cert.len);
   memcpy(p + cert.len, locked.p, locked.len);

@@ -142,7 +142,7 @@ static bool live(env_t *e, const files_t *f, const char *name)
   pair_t p = {.e = e};
   alk_err_t err = {0};
   alk_tls_client_opts_t client = {.ca = f->ca, .disguised = true, .alpn = "h2"};
-  alk_tls_server_opts_t server = {f->cert, f->key, NULL, "h2"};
+  alk_tls_server_opts_t server = {.cert = f->cert, .key = f->key, .alpn = "h2"};
   bool well = false;
   p.client_ctx = alk_tls_client_ctx(&client, &err);
   if (p.client_ctx != NULL) p.server_ctx = alk_tls_server_ctx(&server, &err);

@@ -96,6 +96,8 @@ describe('tls with other programs', function () {
           `sslVersionMin = ${version}`, `sslVersionMax = ${version}`])
         await works(await connectTls(scope, at(server, front)))
         assert.match(front.proc.output, new RegExp(`${version} ciphersuite: (TLS_AES_128_GCM|ECDHE-ECDSA-AES\\d+-GCM)`))
+        await works(await connectTls(scope, at(server, front), ['--stealth']))
+        assert.match(front.proc.output, new RegExp(`${version} ciphersuite: (TLS_AES_256_GCM|ECDHE-ECDSA-AES256-GCM)`))
       })
     }
   })
