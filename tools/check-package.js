@@ -23,7 +23,7 @@ for (const name of ['preinstall', 'install', 'postinstall', 'prepare', 'prepubli
   must(!(name in pkg.scripts), `package.json: a script "${name}" would run at install`)
 }
 must(Object.keys(pkg.exports['.'])[0] === 'types', 'package.json: types must come first in exports')
-must(Object.keys(pkg.dependencies).join() === 'commander,smol-toml',
+must(Object.keys(pkg.dependencies).join() === 'acme-client,commander,smol-toml',
   'package.json: a new dependency at run time needs a decision (docs/dependencies.md)')
 
 // The root entry of the lock file repeats package.json; npm ci refuses if not.
