@@ -234,6 +234,26 @@ export interface ServeOptions extends CommonOptions {
   tlsKey?: PathOrBytes
   /** For tls: protocols to choose from (ALPN), the best first. A client that offers others alone is turned away. **Default:** it is not looked at. */
   tlsAlpn?: string | string[]
+  /** In place of `tlsCert`: names and IP addresses that a CA is to give a certificate for (docs/transports.md); agrees to its terms. */
+  acmeDomain?: string | string[]
+  /** The CA. **Default:** Let's Encrypt. */
+  acmeDirectory?: string
+  /** Mail addresses that the CA may write to. **Default:** none. */
+  acmeContact?: string | string[]
+  /** Folder for the account's key and the certificate. **Default:** `~/.config/alknet/acme`. */
+  acmeCache?: string
+  /** How the CA sees that a name is ours. **Default:** `'tls-alpn-01'`. */
+  acmeChallenge?: 'tls-alpn-01' | 'http-01'
+  /** Where `http-01` is answered, while the CA looks. **Default:** `'0.0.0.0:80'`. */
+  acmeHttpListen?: string | string[]
+  /** Certificates (PEM) to trust as the CA's own, besides the system's. */
+  acmeCa?: PathOrBytes | PathOrBytes[]
+  /** Which of the CA's certificates. **Default:** its choice; for an address `shortlived`, where it has that. */
+  acmeProfile?: string
+  /** Key identifier of an account at the CA, to bind ours to. */
+  acmeEabKid?: string
+  /** Its key, in base64url. */
+  acmeEabHmacFile?: PathOrBytes
   /** Seconds for a client's TLS handshake. **Default:** `10`. */
   tlsHandshakeTimeout?: Seconds
   /** What clients may reach, and where they may listen: docs/policy.md. */
@@ -580,6 +600,8 @@ export interface ServerStats {
   notedSources: number
   /** Places that the server listens on for clients. */
   remoteForwards: number
+  /** When the first certificate of tls that is shown expires, in seconds since 1970. */
+  certificateExpires: number | null
   /** As SSH, since the start. */
   bytesIn: number
   bytesOut: number
@@ -599,6 +621,8 @@ export interface ServerStats {
   rejected: Record<string, number>
   /** Channels that clients have not got. */
   channelsRefused: Record<'prohibited' | 'connect_failed' | 'unknown_type' | 'shortage', number>
+  /** Certificates that were asked for by ACME. */
+  certificateOrders: Record<'issued' | 'failed', number>
   /** Connections that were held against their source. */
   penalties: Record<'auth_failed' | 'no_auth' | 'grace_exceeded', number>
 }
@@ -662,6 +686,8 @@ export class Server extends EventEmitter {
   }): void
   /** Reads the certificates of TLS again, for those who come from now on; when one cannot be used it rejects, and all stay. */
   reloadTls (options?: { signal?: AbortSignal }): Promise<void>
+  /** Asks the CA of `acmeDomain` for another certificate now; when there is none it rejects, and the old one stays. */
+  renewCertificate (): Promise<void>
   /** Reads authorized_keys, CAs and revocations again; when that fails it rejects, and the old state stays. */
   reloadAuth (options?: { signal?: AbortSignal }): Promise<void>
   /** Stops accepting, lets channels end for up to drainMs (**Default:** `0`), disconnects all. */

@@ -20,6 +20,7 @@ const WORDS = {
   '--log-level': ['error', 'warn', 'info', 'debug'],
   '--log-format': ['text', 'json'],
   '--default': ['allow', 'deny'],
+  '--acme-challenge': ['tls-alpn-01', 'http-01'],
   '--type': ['ed25519', 'ecdsa', 'rsa'],
   'test --transport': ['tcp', 'tls', 'iroh', 'stream'] // of a question, not of a connection
 }

@@ -16,12 +16,32 @@
  */
 
 const binding = require('./binding')
+const { ACME_ALPN } = require('./acme/challenges')
 const { plainAddress } = require('./addresses')
 const { Connection } = require('./connection')
 const { fail } = require('./errors')
 const { unackedMs } = require('./keepalive')
 const { rarely } = require('./listener')
+const { isBare } = require('./tls-files')
 const { Handshake } = require('./tls-handshake')
+
+const FAREWELL_MS = 1000
+
+/** Whether it was made only to see whose name this is: nothing is said on it (RFC 8737 §4). */
+function isProof (secured) {
+  return binding.tlsInfo(secured)?.alpn === ACME_ALPN
+}
+
+/** Ends a stream of the addon, which says no more. */
+function farewell (stream) {
+  const late = setTimeout(() => stream.close(), FAREWELL_MS)
+  stream.owner = {
+    ondrain: () => stream.close(),
+    onclose: () => clearTimeout(late)
+  }
+  stream.resume()
+  stream.end()
+}
 
 class Admission {
   /** onEmpty(): the last has left. */
@@ -99,13 +119,17 @@ class Admission {
     const { tlsHandshakeTimeout: seconds } = this._server._options
     const handshake = new Handshake(binding.tlsServer(stream, context), seconds * 1000, `${seconds} s (tlsHandshakeTimeout)`, (err, secured) => {
       this._handshakes.delete(handshake)
-      if (err === null) return this._admit(secured, peer, ticket)
+      if (err === null && !isProof(secured)) return this._admit(secured, peer, ticket)
       this._limits.leave(ticket)
+      if (err === null) farewell(secured)
       if (this._isClosing) return this._onEmpty()
+      if (err === null) return
       this._logRefusal('tls handshake failed', {
         remote_addr: peer.address, remote_port: peer.port, transport: peer.transport, reason: err.code, problem: err.message
       })
       this._counters.count('tlsFailures')
+      // It is no fault of theirs that there is nothing to show.
+      if (isBare(context)) return
       this.punish(peer.address, err.code === 'ERR_ALKNET_TIMEOUT' ? 'grace_exceeded' : 'no_auth')
     })
     ticket.giveWay = () => handshake.close(fail('LIMIT', 'tls', 'another client took its place (maxUnauthenticated)'))

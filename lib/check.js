@@ -7,6 +7,7 @@
 
 const dns = require('dns')
 const binding = require('./binding')
+const { openAuthority } = require('./acme/acme')
 const { optionError } = require('./errors')
 const { loadAuthorizer } = require('./authorizer')
 const { canonicalHost, isReserved, parseHostPort } = require('./addresses')
@@ -34,6 +35,7 @@ async function checkServe (raw, { hostKeys = true, files = true } = {}) {
   if (!files) return { config: formatConfig('serve', options), problems: [], authorities: [] }
   if (hostKeys) await loadHostKeys(options)
   await serverContexts(options.places, options)
+  if (options.acmeDomain !== undefined) await openAuthority(options)
   const { authorizer, problems } = await loadAuthorizer(options)
   const authorities = authorizer.authorities().map(({ source, line, type, blob }) =>
     ({ source, line, type, fingerprint: binding.fingerprint(blob) }))

@@ -34,7 +34,7 @@ const RENAMED = { serve: { key: 'hostKey' }, connect: {} }
 
 // Their value is a path, or several: a file's own folder is where they begin.
 const PATHS = new Set([
-  'serve:hostKey', 'authorizedKeys', 'certAuthority', 'revokedKeys', 'tlsCert', 'tlsKey', 'acmeCache',
+  'serve:hostKey', 'authorizedKeys', 'certAuthority', 'revokedKeys', 'tlsCert', 'tlsKey', 'acmeCache', 'acmeCa', 'acmeEabHmacFile',
   'identity', 'certificate', 'hostCertificate', 'knownHosts', 'tlsCa', 'control'
 ])
 

@@ -89,6 +89,13 @@ function clientAnswers (session) {
   }
 }
 
+/** null where no TLS is spoken. problem: why there is no newer one, which is asked for again at retryAt. */
+function certificateStatus ({ _expires: expires, _acme: acme }) {
+  if (expires === undefined && acme === null) return null
+  const problem = acme?.problem?.code ?? null
+  return { expires: expires ?? null, problem, retryAt: problem === null ? null : acme.dueAt }
+}
+
 function serverStatus (server) {
   const stats = server.stats()
   return {
@@ -100,6 +107,7 @@ function serverStatus (server) {
     engine: server._options.sshEngine ?? binding.engines[0],
     hostKeys: server._hostKeys.map((key) => binding.fingerprint(key.blob())),
     addresses: server._addresses,
+    certificate: certificateStatus(server),
     metrics: server.metricsAddress(),
     clients: stats.clients,
     sessions: stats.sessions,

@@ -22,6 +22,8 @@ const REASONS = {
   ],
   // channels that clients have asked for in vain
   channelsRefused: ['prohibited', 'connect_failed', 'unknown_type', 'shortage'],
+  // certificates that were asked for
+  certificateOrders: ['issued', 'failed'],
   // connections that ended without a login, and were held against their source
   penalties: ['auth_failed', 'no_auth', 'grace_exceeded']
 }

@@ -54,16 +54,19 @@ function formatPlaces (list) {
   return list.map(({ transport, address, port, fd }) => `${transport}://${fd === undefined ? formatHostPort(address, port) : `fd:${fd}`}`)
 }
 
-function placesOf (list, { transport, tlsCert, tlsKey, tlsAlpn }) {
+function placesOf (list, { transport, tlsCert, tlsKey, tlsAlpn, acmeDomain }) {
+  const isAcme = acmeDomain !== undefined && tlsCert === undefined && tlsKey === undefined
   return list.map((one) => {
     const place = { ...one, transport: one.transport ?? transport }
-    return place.transport === 'tls' ? { ...place, tlsCert, tlsKey, ...tlsAlpn !== undefined && { tlsAlpn } } : place
+    if (place.transport !== 'tls') return place
+    return { ...place, ...isAcme ? { isAcme } : { tlsCert, tlsKey }, ...tlsAlpn !== undefined && { tlsAlpn } }
   })
 }
 
 function checkPlaces (places, option, options) {
-  for (const place of places.filter((one) => one.transport === 'tls')) {
-    if (place.tlsCert === undefined) throw optionError(option('tlsCert'), 'is required for tls: the certificate and those it was signed with, PEM')
+  if (options.acmeDomain !== undefined) checkAcme(places, options)
+  for (const place of places.filter((one) => one.transport === 'tls' && !one.isAcme)) {
+    if (place.tlsCert === undefined) throw optionError(option('tlsCert'), 'is required for tls: the certificate and those it was signed with, PEM; or acmeDomain, to be given one')
     if (place.tlsKey === undefined) throw optionError(option('tlsKey'), 'is required for tls: the certificate\'s private key, PEM')
   }
   if (places.some((one) => one.transport === 'tls')) return
@@ -72,10 +75,16 @@ function checkPlaces (places, option, options) {
   }
 }
 
+// Two certificates for one place: whichever was meant, the other was, too.
+function checkAcme (places, { tlsCert }) {
+  if (tlsCert !== undefined) throw optionError('acmeDomain', 'makes no sense together with tlsCert: a listener that has its own certificate can be one of listeners')
+  if (!places.some((one) => one.isAcme)) throw optionError('acmeDomain', 'nothing listens for tls without a certificate of its own: set transport, or listen to tls://addr:port')
+}
+
 /**
  * All places that checked options of serve() name: { transport, address, port }, or
- * { transport, fd }, and tlsCert, tlsKey and tlsAlpn for tls. What an entry of listeners leaves
- * out is that of the options.
+ * { transport, fd }, and for tls tlsAlpn, and tlsCert and tlsKey or isAcme. What an entry of
+ * listeners leaves out is that of the options.
  */
 function listenPlaces (options) {
   const { listen, listeners } = options

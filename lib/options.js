@@ -19,6 +19,7 @@ const {
   abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, metricsListen, oneOf, parsedBy, passphrase, pathOrBytes, pin, protocols, remoteBind, seconds, serverAddress, several, socketPath, socksAuth, socksListen, text
 } = require('./option-checks')
 const { network, penalties } = require('./penalty-options')
+const { ACME, completeAcme } = require('./acme/options')
 
 const DAY = 86400
 
@@ -223,6 +224,7 @@ const SERVER = {
   tlsKey: [pathOrBytes],
   tlsAlpn: [protocols],
   tlsHandshakeTimeout: [seconds(1, DAY), 10],
+  ...Object.fromEntries(Object.entries(ACME).map(([name, check]) => [name, [check]])),
   forwarding: [forwarding, forwarding('forwarding', {})],
   maxConnectionsPerIp: [integer(0, 1e6), 0],
   maxAuthAttempts: [integer(1, 1000), 10],
@@ -248,8 +250,7 @@ const PLANNED_CLIENT = [
   'peer', 'irohRelay'
 ]
 const PLANNED_SERVER = [
-  'acmeDomain', 'acmeDirectory',
-  'acmeContact', 'acmeCache', 'acmeChallenge', 'stealth', 'stealthUpstream'
+  'stealth', 'stealthUpstream'
 ]
 
 // What a server takes over while it runs. The rest waits for the next start.
@@ -391,6 +392,7 @@ function serverOptions (options) {
   if (out.workers > 1 && out.onConnection !== undefined) {
     throw optionError('onConnection', 'makes no sense together with workers: a channel is in the thread of its session')
   }
+  completeAcme(out)
   out.places = listenPlaces(out)
   if (out.listeners === undefined) out.listen ??= [defaultPlace(out)]
   checkMetrics(out)

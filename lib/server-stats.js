@@ -17,6 +17,7 @@ function serverStats (server) {
     penalisedSources: refused,
     notedSources: sources,
     remoteForwards: server._places.size,
+    certificateExpires: server._expires === undefined ? null : server._expires.getTime() / 1000,
     workers: workers.size,
     bytesIn: bytes.here.received + bytes.there.received,
     bytesOut: bytes.here.sent + bytes.there.sent,

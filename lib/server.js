@@ -9,6 +9,7 @@
 const { EventEmitter } = require('events')
 const { isDeepStrictEqual } = require('util')
 const { plainAddress } = require('./addresses')
+const { openAcme } = require('./acme/acme')
 const { Admission } = require('./admission')
 const { Authorize } = require('./authorize')
 const { serverAnswers } = require('./control-answers')
@@ -32,7 +33,7 @@ const { Reserved } = require('./reserved')
 const { ServerSession } = require('./server-session')
 const { serverStats } = require('./server-stats')
 const { rarely } = require('./listener')
-const { serverContexts } = require('./tls-files')
+const { certificateOf, serverContexts } = require('./tls-files')
 const { Workers } = require('./workers/workers')
 
 /**
@@ -69,6 +70,7 @@ class Server extends EventEmitter {
     this._open = 0
     this._control = null
     this._metrics = null
+    this._acme = null // who gets certificates
     this._since = new Date()
     this._isClosing = false
     this._policy = this._policyOf(options)
@@ -104,6 +106,12 @@ class Server extends EventEmitter {
    */
   stats () {
     return serverStats(this)
+  }
+
+  // When the first of the certificates that are shown expires; undefined: none is shown.
+  get _expires () {
+    const times = this._entrances.flatMap(({ context }) => certificateOf(context)?.expires ?? [])
+    return times.length === 0 ? undefined : new Date(Math.min(...times))
   }
 
   /** Those who are logged in. */
@@ -172,6 +180,16 @@ class Server extends EventEmitter {
   }
 
   /**
+   * Asks the CA of acmeDomain for another certificate, now, for those who come
+   * from then on. When there is none it rejects, and the old one stays.
+   * @returns {Promise<void>}
+   */
+  async renewCertificate () {
+    if (this._acme === null) throw optionError('acmeDomain', 'is required: the certificates are files')
+    await this._acme.renew()
+  }
+
+  /**
    * Reads authorized_keys, CAs and revocations again. When that fails, the old
    * state stays.
    * @param {{ signal?: AbortSignal }} [options]
@@ -186,9 +204,10 @@ class Server extends EventEmitter {
       await this._renewTls(check)
       throw problem
     }
-    const read = await serverContexts(options.places, options).then((contexts) => ({ contexts }), (err) => ({ problem: err }))
+    const read = await serverContexts(options.places, options, this._acme).then((contexts) => ({ contexts }), (err) => ({ problem: err }))
     check()
     this._takeOver(raw, options, auth, read.contexts ?? [])
+    this._acme?.refresh()
     return read.problem
   }
 
@@ -214,9 +233,10 @@ class Server extends EventEmitter {
 
   async _loadTls (check) {
     const { places } = this._options
-    const contexts = await serverContexts(places, this._options)
+    const contexts = await serverContexts(places, this._options, this._acme)
     check()
     this._useContexts(places, contexts)
+    this._acme?.refresh()
   }
 
   // One step: nothing in here waits. contexts: [] leaves those that there are.
@@ -256,6 +276,7 @@ class Server extends EventEmitter {
     return [
       ...this._addresses,
       ...this._metrics === null ? [] : [this._metrics.address()],
+      ...this._acme?.challenges.addresses() ?? [],
       ...this._control === null ? [] : [{ path: this._control.path }]
     ]
   }
@@ -283,6 +304,7 @@ class Server extends EventEmitter {
   async close (options) {
     const { drainMs } = closeOptions(options)
     this._isClosing = true
+    this._acme?.close()
     for (const { handle } of this._entrances) handle.close()
     this._entrances = []
     this._reserved.close()
@@ -322,6 +344,12 @@ class Server extends EventEmitter {
     this._authorizer = authorizer
     if (this._workers !== null) this._files = files
     if (authorizer.isEmpty) this._log.warn('nobody can log in: no usable line in authorized_keys, and no CA', {})
+  }
+
+  // Nothing is open yet that would have to be closed.
+  async _openContexts (options) {
+    this._acme = await openAcme(options, { contexts: () => this._entrances.flatMap(({ context }) => context ?? []), log: this._log })
+    return serverContexts(options.places, options, this._acme)
   }
 
   // Before there is a client who could ask for its port.
@@ -364,12 +392,27 @@ class Server extends EventEmitter {
     }
   }
 
+  // Certificates come only once there is somebody whom a CA can look at.
+  _startAcme () {
+    this._acme?.start({
+      onContext: () => {
+        const { places } = this._options
+        this._useContexts(places, places.map((place, index) => place.isAcme ? this._acme.shownAt(place) : this._entrances[index].context))
+        this._workers?.update()
+      },
+      count: (result) => this._counters.count('certificateOrders', result)
+    })
+  }
+
   // Those of places where nobody listens are for the next start. Gives the
   // places that are in force.
   _useContexts (places, contexts) {
     const fresh = new Map(placeKeys(places).map((key, index) => [key, { place: places[index], context: contexts[index] }]))
     const keys = placeKeys(this._options.places)
-    for (const [index, entrance] of this._entrances.entries()) entrance.context = fresh.get(keys[index])?.context ?? entrance.context
+    for (const [index, entrance] of this._entrances.entries()) {
+      entrance.context = fresh.get(keys[index])?.context ?? entrance.context
+      if (entrance.context !== null) this._acme?.challenges.adopt(entrance.context)
+    }
     return this._options.places.map((place, index) => fresh.get(keys[index])?.place ?? place)
   }
 
@@ -425,11 +468,11 @@ async function startServer (raw) {
   const { signal } = options
   if (signal?.aborted) throw canceled('listen', signal.reason)
   const { keys, problems } = await loadHostKeys(options)
-  const contexts = await serverContexts(options.places, options)
   const server = new Server(withoutSignal(options), keys)
   for (const { source, message } of problems) server._log.warn('host certificate of no use', { source, problem: message })
   server._raw = server._inForce = withoutSignal(raw)
   try {
+    const contexts = await server._openContexts(options)
     await server._loadAuth()
     await server._openMetrics()
     await server._openControl()
@@ -437,6 +480,7 @@ async function startServer (raw) {
     if (signal?.aborted) throw canceled('listen', signal.reason)
     server._listen(contexts)
     await server._workers?.update() // before anybody who has come: it has gone first
+    server._startAcme()
   } catch (err) {
     await server.close()
     throw err instanceof AlknetError ? err : optionError('listen', err.message, err)

@@ -8,7 +8,7 @@
  * SSL_CERT_FILE, else the first of PLACES that is there, else Node's own list.
  */
 
-const crypto = require('crypto')
+const { X509Certificate, createHash } = require('crypto')
 const tls = require('tls')
 const binding = require('./binding')
 const { AlknetError, canceled, optionError } = require('./errors')
@@ -48,18 +48,18 @@ async function systemRoots (env = process.env, places = PLACES) {
 // takes a while, and a megabyte, to read them.
 let last = { key: '', context: new WeakRef({}) }
 
-async function readCa (source) {
-  const { data, name } = await readPem(source, 'tlsCa')
+async function readCa (source, option) {
+  const { data, name } = await readPem(source, option)
   // By itself: what is wrong with it would else be wrong with all of them.
   await binding.tlsClientContext(data, null, false).catch((err) => {
-    throw optionError('tlsCa', name === 'tlsCa' ? err.message : `${name}: ${err.message}`, err)
+    throw optionError(option, name === option ? err.message : `${name}: ${err.message}`, err)
   })
   return data
 }
 
-/** The system's CAs and those of tlsCa, as PEM. */
-async function allTrusted (tlsCa) {
-  const parts = [await systemRoots(), ...await Promise.all(tlsCa.map(readCa))]
+/** The system's CAs and those of an option, as PEM. */
+async function readTrusted (sources, option) {
+  const parts = [await systemRoots(), ...await Promise.all(sources.map((one) => readCa(one, option)))]
   return Buffer.concat(parts.flatMap((one) => [one, Buffer.from('\n')]))
 }
 
@@ -69,8 +69,8 @@ async function allTrusted (tlsCa) {
  * @returns {Promise<object>} the addon's TlsContext
  */
 async function clientContext ({ tlsCa, tlsAlpn = null, insecure, stealth = false }) {
-  const pem = insecure ? null : await allTrusted(tlsCa)
-  const roots = pem === null ? 'insecure' : crypto.createHash('sha256').update(pem).digest('hex')
+  const pem = insecure ? null : await readTrusted(tlsCa, 'tlsCa')
+  const roots = pem === null ? 'insecure' : createHash('sha256').update(pem).digest('hex')
   const key = `${roots} ${stealth} ${tlsAlpn}`
   const before = last.key === key ? last.context.deref() : undefined
   if (before !== undefined) return before
@@ -84,6 +84,45 @@ async function clientContext ({ tlsCa, tlsAlpn = null, insecure, stealth = false
 async function askPassphrase (passphrase, name) {
   const answer = typeof passphrase === 'function' ? await passphrase(name) : passphrase
   return answer === null || answer === undefined ? null : String(answer)
+}
+
+// The addon's context => what is to be known of the certificate in it.
+const certificates = new WeakMap()
+
+/** { span: { from, to }, expires, fingerprint } of a certificate: PEM. */
+function describeCertificate (pem) {
+  const { validFrom, validTo, fingerprint256: fingerprint } = new X509Certificate(pem)
+  const span = { from: Date.parse(validFrom), to: Date.parse(validTo) }
+  return { span, expires: new Date(span.to), fingerprint }
+}
+
+/** The same of the certificate of a context; undefined when it has none. */
+function certificateOf (context) {
+  return certificates.get(context)
+}
+
+/** A server's context of bytes: PEM. */
+async function contextOf (cert, key, passphrase, alpn) {
+  const context = await binding.tlsServerContext(cert, key, passphrase, alpn)
+  certificates.set(context, describeCertificate(cert))
+  return context
+}
+
+/** One that has no certificate yet: it refuses all but those who look for a proof. */
+async function bareContext () {
+  return markBare(await binding.tlsServerContext(null, null, null, null))
+}
+
+const bare = new WeakSet()
+
+/** Of bareContext(), perhaps of another thread's. */
+function isBare (context) {
+  return bare.has(context)
+}
+
+function markBare (context) {
+  bare.add(context)
+  return context
 }
 
 /**
@@ -101,7 +140,7 @@ async function serverContext ({ tlsCert, tlsKey, tlsAlpn = null }, { passphrase,
     const isEncrypted = /-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m.test(key.data.toString('latin1'))
     const answer = isEncrypted ? await askPassphrase(passphrase, key.name) : null
     if (signal?.aborted) throw canceled('listen', signal.reason)
-    return await binding.tlsServerContext(cert.data, key.data, answer, tlsAlpn)
+    return await contextOf(cert.data, key.data, answer, tlsAlpn)
   } catch (err) {
     if (!(err instanceof AlknetError) || err.code === 'ERR_ALKNET_CANCELED') throw err
     const [option, { name }] = err.code === 'ERR_ALKNET_KEY' ? ['tlsKey', key] : ['tlsCert', cert]
@@ -116,14 +155,19 @@ const WHAT = ['tlsCert', 'tlsKey', 'tlsAlpn']
 
 /**
  * The contexts for places of listenPlaces(), in their order; null where no TLS
- * is spoken. Places with the same files and protocols share one.
+ * is spoken. Places with the same files and protocols share one. acme: of acme.js,
+ * whose certificate it is where none is named; null: nobody is asked for one.
  */
-async function serverContexts (places, options) {
+async function serverContexts (places, options, acme = null) {
   const made = []
   const out = []
   for (const place of places) {
     if (place.transport !== 'tls') {
       out.push(null)
+      continue
+    }
+    if (place.isAcme) {
+      out.push(await acme?.contextFor(place) ?? null)
       continue
     }
     let one = made.find((other) => WHAT.every((name) => other[name] === place[name]))
@@ -137,4 +181,15 @@ async function serverContexts (places, options) {
   return out
 }
 
-module.exports = { clientContext, serverContexts, systemRoots }
+module.exports = {
+  bareContext,
+  certificateOf,
+  clientContext,
+  contextOf,
+  describeCertificate,
+  isBare,
+  markBare,
+  readTrusted,
+  serverContexts,
+  systemRoots
+}

@@ -58,8 +58,7 @@ describe('alknet (command)', () => {
   it('knows every flag of the specification, and ignores none', async () => {
     const planned = {
       connect: [['--peer', 'x'], ['--iroh-relay', 'x'], ['--transport', 'iroh']],
-      serve: [['--acme-domain', 'x'], ['--acme-directory', 'x'],
-        ['--acme-contact', 'x'], ['--acme-cache', 'x'], ['--acme-challenge', 'x'], ['--stealth'], ['--stealth-upstream', 'x'],
+      serve: [['--stealth'], ['--stealth-upstream', 'x'],
         ['--transport', 'iroh']]
     }
     const all = Object.entries(planned).flatMap(([command, list]) => list.map((flags) => [command, flags]))

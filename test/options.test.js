@@ -83,7 +83,7 @@ describe('options', () => {
     for (const name of ['peer', 'irohRelay']) {
       refuses(() => clientOptions({ ...CLIENT, [name]: 'x' }), name, /not available yet/)
     }
-    for (const name of ['acmeDomain', 'stealth']) {
+    for (const name of ['stealth']) {
       refuses(() => serverOptions({ ...SERVER, [name]: false }), name, /not available yet/)
     }
     refuses(() => clientOptions({ ...CLIENT, transport: 'iroh' }), 'transport', /not available yet/)

@@ -10,10 +10,7 @@ const { openLog, withLogFile } = require('./log-file')
 const { usage } = require('./running')
 const { notifier, withSockets } = require('./service')
 
-const PLANNED = [
-  '--acme-domain <name>', '--acme-directory <url>', '--acme-contact <address>', '--acme-cache <path>',
-  '--acme-challenge <kind>', '--stealth', '--stealth-upstream <url>'
-]
+const PLANNED = ['--stealth', '--stealth-upstream <url>']
 
 const RENAMED = { key: 'hostKey' }
 
@@ -24,6 +21,7 @@ Examples:
 
   $ alknet serve --key host_key --authorized-keys authorized_keys --default deny --allow private:443 --allow '*.internal:5432 ops'
   $ alknet serve --key host_key --authorized-keys authorized_keys --tls-cert fullchain.pem --tls-key privkey.pem --listen tls://0.0.0.0:443 --listen 0.0.0.0:22
+  $ alknet serve --key host_key --authorized-keys authorized_keys --acme-domain tunnel.example --listen tls://0.0.0.0:443
   $ alknet serve --config alknet.toml --check
 
 Allowed are all targets but link-local, metadata and unspecified addresses and
@@ -124,6 +122,16 @@ function addFlags (command) {
     .addOption(value('--tls-cert <path>', 'certificate for tls, and those it was signed with (PEM)'))
     .addOption(value('--tls-key <path>', 'its private key (PEM)'))
     .addOption(value('--tls-alpn <list>', 'protocols to choose from with tls, the best first: a,b; a client that offers others is turned away (default: not looked at)'))
+    .addOption(repeatable('--acme-domain <name>', 'have a CA give a certificate for tls: for this name or IP address (repeatable; agrees to the terms of the CA; default: --tls-cert)'))
+    .addOption(value('--acme-directory <url>', 'the CA (default: Let\'s Encrypt)'))
+    .addOption(repeatable('--acme-contact <address>', 'mail address that the CA may write to (repeatable; default: none)'))
+    .addOption(value('--acme-cache <path>', 'folder for the account and the certificate (default: ~/.config/alknet/acme)'))
+    .addOption(value('--acme-challenge <kind>', 'how the CA sees that a name is ours: tls-alpn-01, on the ports for tls, or http-01 (default: tls-alpn-01)'))
+    .addOption(repeatable('--acme-http-listen <addr:port>', 'where http-01 is answered, while the CA looks (repeatable; default: 0.0.0.0:80)'))
+    .addOption(repeatable('--acme-ca <path>', 'certificates to trust as the CA\'s own, besides the system\'s (PEM; repeatable; default: none)'))
+    .addOption(value('--acme-profile <name>', 'which of the CA\'s certificates (default: the CA\'s choice; for an address its short-lived one)'))
+    .addOption(value('--acme-eab-kid <id>', 'key identifier of an account at the CA, to bind ours to (default: none)'))
+    .addOption(value('--acme-eab-hmac-file <path>', 'its key, base64url'))
     .addOption(number('--tls-handshake-timeout <seconds>', 'time for a client\'s TLS handshake (default: 10)'))
     .addOption(number('--max-connections-per-ip <n>', '0: no limit (default: 0)'))
     .addOption(number('--max-auth-attempts <n>', 'keys a connection may try or ask about (default: 10)'))

@@ -52,6 +52,7 @@ function negotiated (status) {
 function serverLines (status) {
   return [`server: ${status.state}${since(status)}`,
     ...status.addresses.map((one) => ['listens', placeOf(one)]),
+    ...certificateRows(status.certificate),
     ...status.hostKeys.map((one) => ['host key', one]),
     ['engine', status.engine],
     ['clients', status.clients],
@@ -59,6 +60,15 @@ function serverLines (status) {
     ['channels', status.channels],
     ...status.stats.workers > 0 ? [['workers', status.stats.workers]] : [],
     ...counted(status.stats)
+  ]
+}
+
+function certificateRows (certificate) {
+  if (!certificate) return [] // no TLS, or an alknet that is older
+  const { expires, problem, retryAt } = certificate
+  return [
+    ['certificate', expires === null ? 'none yet' : `until ${expires}`],
+    ...problem === null ? [] : [['problem', `no newer certificate: ${problem}${retryAt === null ? '' : `, the next try at ${retryAt}`}`]]
   ]
 }
 

@@ -6,6 +6,7 @@ const { X509Certificate } = require('crypto')
 const fs = require('fs/promises')
 const { printable } = require('../addresses')
 const { loadAuthorizer } = require('../authorizer')
+const { checkAcme } = require('./acme')
 const { checkClock, checkKeys, checkWritable } = require('./keys')
 const { serverContexts } = require('../tls-files')
 const { checkPlaces } = require('./ports')
@@ -62,7 +63,7 @@ async function certificateFinding ({ tlsCert }) {
 
 /** Each pair of certificate and key: as the server would take them, and for how long. */
 async function checkTls (options, passphrase) {
-  const places = options.places.filter(isTls)
+  const places = options.places.filter((place) => isTls(place) && !place.isAcme)
   await serverContexts(places, { ...options, passphrase })
   const pairs = new Map(places.map((place) => [place.tlsCert, place]))
   return Promise.all([...pairs.values()].map(certificateFinding))
@@ -74,15 +75,19 @@ function keysOf ({ hostKey, hostCertificate }, passphrase) {
   })
 }
 
-const placesOf = ({ places, metrics }) =>
-  [...places.map((place) => [place.transport, place]), ...metrics === null ? [] : [['metrics', metrics]]]
+const placesOf = ({ places, metrics, acmeHttpListen = [] }) => [
+  ...places.map((place) => [place.transport, place]),
+  ...metrics === null ? [] : [['metrics', metrics]],
+  ...acmeHttpListen.map((place) => ['http-01', place])
+]
 
 const SERVER = [
   { name: 'clock', run: () => checkClock() },
   { name: 'host key', run: ({ options, passphrase }) => keysOf(options, passphrase) },
   { name: 'authorized keys', run: ({ options }) => checkAuthorized(options) },
   { name: 'policy', run: ({ options }) => checkPolicy(options) },
-  { name: 'tls', applies: ({ places }) => places.some(isTls), run: ({ options, passphrase }) => checkTls(options, passphrase) },
+  { name: 'tls', applies: ({ places }) => places.some((one) => isTls(one) && !one.isAcme), run: ({ options, passphrase }) => checkTls(options, passphrase) },
+  { name: 'acme', applies: ({ acmeDomain }) => acmeDomain !== undefined, run: ({ options }) => checkAcme(options) },
   { name: 'listen', applies: (options) => placesOf(options).length > 0, run: ({ options }) => checkPlaces(placesOf(options)) },
   { name: 'proxy', applies: ({ proxy }) => proxy !== undefined, run: ({ options }) => checkProxy(options.proxy.chain[0], options) },
   { name: 'files', run: checkFiles }

@@ -7,10 +7,13 @@
  * the main thread has found right.
  */
 
+const { ACME } = require('../acme/options')
+const { isBare } = require('../tls-files')
+
 // What a thread needs none of: who listens, and for whom; what is read in the
 // main thread; and functions.
 const NOT_TOLD = new Set([
-  'workers', 'listen', 'listeners', 'transport', 'tlsCert', 'tlsKey', 'tlsAlpn', 'control', 'metrics', 'metricsOpen',
+  'workers', 'listen', 'listeners', 'transport', 'tlsCert', 'tlsKey', 'tlsAlpn', ...Object.keys(ACME), 'control', 'metrics', 'metricsOpen',
   'hostKey', 'hostCertificate', 'passphrase', 'authorizedKeys', 'certAuthority', 'revokedKeys',
   'onConnection', 'authorize', 'maxPending', 'log', 'signal'
 ])
@@ -33,7 +36,8 @@ function stateOf (server, isFirst) {
     own: server._ownPlaces(),
     asks: server._options.authorize !== undefined,
     hostKeys,
-    contexts
+    contexts,
+    bare: server._entrances.map(({ context }) => isBare(context))
   }
   return { state, parcels: [...hostKeys ?? [], ...contexts.filter((one) => one !== null)] }
 }

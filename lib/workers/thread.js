@@ -18,6 +18,7 @@ const { loadAuthorizer } = require('../authorizer')
 const { rarely } = require('../listener')
 const { serverOptions } = require('../options')
 const { Policy } = require('../policy')
+const { markBare } = require('../tls-files')
 const { Seats } = require('./seats')
 const { Main, ThreadAuthorize, ThreadLimits, ThreadPenalties, ThreadPlaces, threadLog } = require('./stand-ins')
 
@@ -51,11 +52,12 @@ class ThreadServer {
   }
 
   /** All that is in force, from now on: of state.js. */
-  async apply ({ options, files, hostKeys, contexts, own, asks }) {
+  async apply ({ options, files, hostKeys, contexts, bare, own, asks }) {
     const checked = serverOptions({ ...options, hostKey: 'in the main thread', authorize: asks ? () => false : undefined })
     const { authorizer } = await loadAuthorizer(files)
     if (hostKeys !== null) this._hostKeys = hostKeys.map((number) => binding.takeKey(number))
     this._contexts = contexts.map((number) => number === null ? null : binding.takeTlsContext(number))
+    for (const [index, context] of this._contexts.entries()) if (bare[index]) markBare(context)
     this._own = own
     this._options = checked
     this._authorizer = authorizer

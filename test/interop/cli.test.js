@@ -144,7 +144,7 @@ describe('cli: usage and configuration, exit 2', function () {
     })
   }
 
-  for (const flag of [['--acme-domain', 'x'], ['--stealth'], ['--stealth-upstream', 'http://x'], ['--transport', 'iroh']]) {
+  for (const flag of [['--stealth'], ['--stealth-upstream', 'http://x'], ['--transport', 'iroh']]) {
     it(`serve ${flag.join(' ')} is not available yet`, async () => {
       checkRefusal(await refusedServe(scope, serveArgs(flag)), 2, /not available yet/)
     })

@@ -1,0 +1,44 @@
+'use strict'
+
+/**
+ * When a certificate is to be renewed, and when to try again. Times are
+ * milliseconds since 1970. Pure.
+ */
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+
+// Two thirds of its life, and up to a thirtieth more: what was issued together
+// is not renewed together.
+const SHARE = 2 / 3
+const SPREAD = 1 / 30
+
+/** span: { from, to } of a certificate. random: 0 to 1, the same for one certificate. */
+function renewAt ({ from, to }, random) {
+  return from + (to - from) * (SHARE + SPREAD * random)
+}
+
+// A CA counts what fails (Let's Encrypt: five an hour for a name), so tries
+// become rare soon; but there have to be many of them in the last third of a
+// life, however short it is.
+const FIRST = MINUTE
+const LAST = 6 * HOUR
+const TRIES = 20
+const SHORTEST = 1000
+
+/** { minDelayMs, maxDelayMs } of backoff.js. span: of the certificate that there is; null: none. */
+function retryDelays (span) {
+  const some = span === null ? LAST : (span.to - span.from) / (3 * TRIES)
+  const maxDelayMs = Math.min(LAST, Math.max(SHORTEST, some))
+  return { minDelayMs: Math.min(FIRST, maxDelayMs), maxDelayMs }
+}
+
+// What a CA may ask for at most.
+const PATIENCE = 24 * HOUR
+
+/** How long until the next try, when the CA has said when to come back; seconds, or undefined. */
+function retryDelay (delayMs, retryAfter = 0) {
+  return Math.max(delayMs, Math.min(retryAfter * 1000, PATIENCE))
+}
+
+module.exports = { HOUR, renewAt, retryDelay, retryDelays }
