@@ -25,8 +25,10 @@ const FLUSH_BYTES = 1 << 20
 // Of a line that does not end, what is kept to be put together.
 const REST_MAX = 1 << 16
 
-// What is asked for a target shows it to who asked: an answer is no log.
-const ANSWERS = ['policy', '--check', '--help']
+// Who asks for a target, over the control socket or of a configuration, is told
+// it: an answer is no log.
+const ANSWERS = new Set(['forward', 'policy', 'status'])
+const ASKS = ['--check', '--help']
 
 const lines = []
 let size = 0
@@ -65,10 +67,11 @@ function targetsOf (args) {
   }
 }
 
-/** Whether a program is alknet, or a program around it. */
+/** Whether a program is alknet, or a program around it, and nobody's question. */
 function isAlknet (args) {
-  const runsIt = args.some((arg) => /^node/.test(path.basename(arg)) || arg.includes('alknet.js'))
-  return runsIt && !ANSWERS.some((word) => args.includes(word))
+  const at = args.findIndex((arg) => arg.includes('alknet.js'))
+  if (at >= 0) return !ANSWERS.has(args[at + 1]) && !ASKS.some((flag) => args.includes(flag))
+  return args.some((arg) => /^node/.test(path.basename(arg)))
 }
 
 /** Has what a stream brings said line by line, behind the back of who reads it. */
