@@ -18,7 +18,7 @@ const CHILD = path.join(__dirname, '..', 'helpers', 'workers-child.js')
 const COUNT = Number(process.env.ALKNET_WORKERS || 60)
 
 describe('many workers', function () {
-  this.timeout(60000 + COUNT * 1000)
+  this.timeout(120000 + COUNT * 3000)
   const scope = testScope()
 
   async function endsWell (...args) {
