@@ -41,8 +41,16 @@ function clientLines (status) {
   ]
 }
 
+function tlsLines ({ version, cipher, alpn, resumed, fingerprint256 }) {
+  return [
+    ['tls', [version, cipher, ...alpn === null ? [] : [alpn], ...resumed ? ['resumed'] : []].join(', ')],
+    ...fingerprint256 === null ? [] : [['certificate', `SHA-256 ${fingerprint256}`]]
+  ]
+}
+
 function negotiated (status) {
   return [
+    ...status.tls === undefined ? [] : tlsLines(status.tls),
     ['engine', `${status.engine}, with ${status.peer}`],
     ['key exchange', status.kex],
     ['ciphers', both(status.cipherIn, status.cipherOut)]

@@ -3,6 +3,7 @@
 /** TLS with other programs at the other end: openssl, stunnel, socat, and ssh and sshd behind them. */
 
 const assert = require('node:assert')
+const { X509Certificate } = require('node:crypto')
 const fs = require('node:fs')
 const path = require('node:path')
 const { needAlknet, runAlknet, runConnect, startConnect, startServe } = require('../helpers/alknet')
@@ -185,6 +186,16 @@ describe('tls with other programs', function () {
     const serve = await runAlknet(scope, ['serve', '--key', key('ed25519', 'host').path, '--listen', 'tls://127.0.0.1:0', '--tls-cert', expired.cert, '--tls-key', expired.key])
     assert.strictEqual(serve.code, 2)
     assert.match(serve.stderr, /^alknet: --tls-cert: \S+cert\.pem: the certificate has expired$/m)
+  })
+
+  it('alknet status tells what was agreed on', async () => {
+    const control = path.join(scope.dir(), 'control')
+    const server = await startSecure(scope, { args: ['--tls-alpn', 'http/1.1'] })
+    await connectTls(scope, server, ['--stealth', '--control', control])
+    const { stdout } = await runAlknet(scope, ['status', '--control', control])
+    const { fingerprint256 } = new X509Certificate(fs.readFileSync(id.cert))
+    assert.match(stdout, /^ {2}tls +TLSv1\.3, TLS_AES_128_GCM_SHA256, http\/1\.1$/m)
+    assert.match(stdout, new RegExp(`^ {2}certificate +SHA-256 ${fingerprint256}$`, 'm'))
   })
 
   it('--insecure says so, also with --quiet', async () => {
