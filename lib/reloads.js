@@ -41,6 +41,12 @@ class Reloads {
     return done
   }
 
+  /** Resolves when all threads have what is in force, after the reloads that are under way. */
+  spread () {
+    this._last = this._last.then(() => this._everywhere(() => {})).catch(() => {})
+    return this._last
+  }
+
   /** Writes down that it was taken over. */
   done (what) {
     this._server._log.info(RELOADED[what], {})

@@ -396,18 +396,18 @@ class Server extends EventEmitter {
   _startAcme () {
     this._acme?.start({
       onContext: () => {
-        const { places } = this._options
-        this._useContexts(places, places.map((place, index) => place.isAcme ? this._acme.shownAt(place) : this._entrances[index].context))
-        this._workers?.update()
+        this._useContexts(this._options.places, this._entrances.map(({ context }) => context))
+        return this._reloads.spread()
       },
       count: (result) => this._counters.count('certificateOrders', result)
     })
   }
 
   // Those of places where nobody listens are for the next start. Gives the
-  // places that are in force.
+  // places that are in force. A certificate of ACME may have come meanwhile.
   _useContexts (places, contexts) {
-    const fresh = new Map(placeKeys(places).map((key, index) => [key, { place: places[index], context: contexts[index] }]))
+    const contextOf = (place, index) => (place.isAcme && this._acme?.shownAt(place)) || contexts[index]
+    const fresh = new Map(placeKeys(places).map((key, index) => [key, { place: places[index], context: contextOf(places[index], index) }]))
     const keys = placeKeys(this._options.places)
     for (const [index, entrance] of this._entrances.entries()) {
       entrance.context = fresh.get(keys[index])?.context ?? entrance.context

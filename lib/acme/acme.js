@@ -77,7 +77,7 @@ class Acme {
     return this.certificate?.span ?? null
   }
 
-  /** onContext(): what is shown is another. count(result): 'issued' or 'failed'. */
+  /** onContext(): what is shown is another; a promise of its being so everywhere. count(result): 'issued' or 'failed'. */
   start ({ onContext, count }) {
     this._onContext = onContext
     this._count = count
@@ -133,7 +133,7 @@ class Acme {
       await this._store.writeCertificate(pair).catch((err) => {
         this._log.error('certificate not kept', { error: err.code, problem: err.message })
       })
-      this._takeOver(pair, shown)
+      await this._takeOver(pair, shown)
     } catch (err) {
       const why = late.aborted ? fail('TIMEOUT', 'acme', `no certificate within ${ATTEMPT_MS / 60_000} minutes`, { cause: err }) : err
       if (!this._stop.signal.aborted) this._fail(why)
@@ -141,11 +141,11 @@ class Acme {
     }
   }
 
-  _takeOver (pair, shown) {
+  async _takeOver (pair, shown) {
     if (this._stop.signal.aborted) return
     this.problem = null
     this._use(pair, shown)
-    this._onContext()
+    await this._onContext()
     this._count('issued')
     this._log.info('certificate issued', { expires: this.certificate.expires.toISOString() })
   }
@@ -172,7 +172,7 @@ class Acme {
     if (this._stop.signal.aborted || this._attempt !== null) return
     if (shown !== null && describeCertificate(kept.cert).fingerprint !== this.certificate?.fingerprint) {
       this._use(kept, shown)
-      this._onContext()
+      await this._onContext()
     } else if (shown === null || this.problem !== null) {
       this._backoff.reset()
       this._due = this._clock.now()

@@ -182,6 +182,21 @@ describe('acme', function () {
     await works(session)
   })
 
+  it('is shown by all threads, with the protocols that are chosen from', async () => {
+    const one = await start({ workers: 2, tlsAlpn: 'http/1.1' })
+    await one.issued()
+    for (let i = 0; i < 4; i++) {
+      const { serialNumber, issuer } = await shown(one.server, { ALPNProtocols: ['http/1.1'] })
+      assert.match(String(issuer), /Pebble/, serialNumber)
+    }
+    assert.match((await shown(one.server, { ALPNProtocols: ['h2'] })).message, /no application protocol/)
+    const { server } = one
+    const { serialNumber } = await shown(server)
+    await server.renewCertificate()
+    for (let i = 0; i < 4; i++) assert.notStrictEqual((await shown(server)).serialNumber, serialNumber)
+    await works(await secure(one))
+  })
+
   it('binds the account to one that the CA has', async () => {
     const closed = await startPebble(scope, { eab: true })
     const one = await start({}, closed)
