@@ -1,87 +1,41 @@
 'use strict'
 
 /**
- * node bench/pool.js [idle|long|fair|all] [--sessions 1,4,16] [--channels 1000,4000]
- *                    [--rounds 3] [--engine native,libssh]
+ * node bench/pool.js [idle] [long] [--sessions 1,4,16] [--channels 1000,4000]
+ *                    [--rounds 3]
  *
- * What several SSH sessions behind one client bring, and what one does to
- * those who share it. Prints a table for each.
+ * What several SSH sessions behind one client bring, by their number. Prints a
+ * table for each scene, of medians; rounds take turns with what is compared.
  *
- *   idle  alknet connect to stock sshd with so many idle channels: seconds until
- *         they are open, round trip of 1 KiB beside none and beside all, new
- *         connections a second beside all, CPU of both ends
- *   long  the same to sshd and to alknet serve over a way of 100 ms (netem), one
- *         stream and eight: MiB/s. Linux, root
- *   fair  one session of alknet's at both ends, each engine: the round trip of one
- *         byte beside a bulk stream, and how evenly 100 streams share (Jain's
- *         index: 1 when each has the same)
- *
- * Rounds take turns with what is compared; each figure is the median.
+ *   idle  alknet connect to stock sshd with so many idle channels: until they are
+ *         open, a round trip beside none and beside all, new connections beside all
+ *   long  to sshd and to alknet serve over a way of 100 ms: one stream and eight,
+ *         each of which may have a session of its own. Linux, root
  */
 
-const net = require('net')
-const path = require('path')
-const { once } = require('events')
 const { parseArgs } = require('util')
-const { bin, cleanEnv, startConnect, startServe } = require('../test/helpers/alknet')
-const { key, knownHostsLine } = require('../test/helpers/keys')
-const { startNet } = require('../test/helpers/netns')
+const { startConnect, startServe } = require('../test/helpers/alknet')
 const { startSshd } = require('../test/helpers/openssh')
-const { run, start } = require('../test/helpers/proc')
 const { Scope } = require('../test/helpers/scope')
-const { metered } = require('./meter')
-const { median } = require('./report')
+const { linkProblem, startLink } = require('./long-path')
+const { memory, metered } = require('./meter')
+const { compile } = require('./programs')
+const { distinct, median, number, percentile, values } = require('./stats')
 
-const MiB = 1 << 20
 const TRIPS = 500
-const OPENS = 300
-const STREAMS = 100
-const LONG_MS = 100
+const WAY = { ms: 100, mbit: 1000, buffers: false }
+const TIMES = [4000, 8000] // ms: what comes after the first is what counts
 
 function options () {
   const text = { type: 'string' }
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { sessions: text, channels: text, rounds: text, engine: text } })
-  const numbers = (list, byDefault) => (list ?? byDefault).split(',').map(Number)
+  const { values: given, positionals } = parseArgs({ allowPositionals: true, options: { sessions: text, channels: text, rounds: text } })
+  const numbers = (list) => list.split(',').map(Number)
   return {
-    scene: positionals[0] ?? 'all',
-    sessions: numbers(values.sessions, '1,4,16'),
-    channels: numbers(values.channels, '1000,4000'),
-    rounds: Number(values.rounds ?? 3),
-    engines: (values.engine ?? 'native,libssh').split(',')
+    scenes: positionals.length === 0 ? Object.keys(SCENES) : positionals,
+    sessions: numbers(given.sessions ?? '1,4,16'),
+    channels: numbers(given.channels ?? '1000,4000'),
+    rounds: Number(given.rounds ?? 3)
   }
-}
-
-/** bench/load.c, compiled; gives its path. */
-async function makeLoad (scope) {
-  const program = path.join(scope.dir(), 'load')
-  const cc = await run(scope, process.env.CC ?? 'cc', ['-O2', '-std=c11', '-D_GNU_SOURCE', '-o', program, path.join(__dirname, 'load.c')])
-  if (cc.code !== 0) throw new Error(`load.c does not compile: ${cc.output.trim()}`)
-  return program
-}
-
-/** Where load serves, on this machine or on another. */
-async function startTarget (scope, program, machine) {
-  const proc = machine === undefined ? start(scope, program, ['serve']) : machine.start(scope, [program, 'serve'])
-  return Number((await proc.waitFor(/^(\d+)\n/))[1])
-}
-
-function percentile (values, part) {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]
-}
-
-/** Prints rows of medians: each sample has a name and numbers. */
-function print (title, samples) {
-  const rows = new Map()
-  for (const { name, ...numbers } of samples) {
-    const row = rows.get(name) ?? new Map()
-    rows.set(name, row)
-    for (const [what, value] of Object.entries(numbers)) row.set(what, [...row.get(what) ?? [], value])
-  }
-  const columns = [...[...rows.values()][0].keys()]
-  const text = (values) => Number(median(values).toPrecision(3)).toString()
-  console.log(`\n${title}\n\n| | ${columns.join(' | ')} |\n|---|${columns.map(() => '---|').join('')}`)
-  for (const [name, row] of rows) console.log(`| ${name} | ${columns.map((column) => text(row.get(column))).join(' | ')} |`)
 }
 
 /** Gives each of all its turn, the other way round in every second round. */
@@ -91,213 +45,112 @@ async function alternate (all, rounds, turn) {
   }
 }
 
-const progress = (text) => process.stderr.write(`${text}\n`)
+const inWords = (sessions) => `${sessions} session${sessions === 1 ? '' : 's'}`
 
-// ---- idle channels of sshd
+function print (title, samples) {
+  const columns = Object.keys(samples[0]).filter((name) => name !== 'name')
+  console.log(`\n${title}\n\n| | ${columns.join(' | ')} |\n|---|${columns.map(() => '---|').join('')}`)
+  for (const name of distinct(samples, 'name')) {
+    console.log(`| ${name} | ${columns.map((column) => number(median(values(samples, { name }, column)))).join(' | ')} |`)
+  }
+}
 
-async function idleTurn (program, count, sessions, samples) {
+async function idleTurn (programs, count, sessions) {
   const scope = new Scope()
   try {
-    const target = await startTarget(scope, program)
+    const load = await programs.load(scope)
     const server = await startSshd(scope, { config: ['LogLevel INFO'] })
     const client = await startConnect(scope, server, {
-      forwards: [`127.0.0.1:0:127.0.0.1:${target}`], args: ['--sessions', String(sessions), '--max-channels', '8192', '--open-timeout', '10m']
+      forwards: [`127.0.0.1:0:127.0.0.1:${load.target}`], args: ['--sessions', String(sessions), '--max-channels', '8192', '--open-timeout', '10m']
     })
-    const way = `direct:${client.local[0].port}`
-    const idle = start(scope, program, ['idle', way, String(target), String(count), String(TRIPS)], { keepStdin: true })
-    const line = async (n) => JSON.parse((await idle.waitFor(new RegExp(`(?:[^]*?\\n){${n}}`)))[0].trim().split('\n')[n - 1])
+    const side = { name: inWords(sessions), ways: { forward: `direct:${client.local[0].port}` } }
     const ends = { client: [client.proc.pid], server: [server.proc.pid] }
-    const none = await line(1)
-    const opened = await metered(ends, () => {
-      idle.child.stdin.write('\n')
-      return line(2)
-    })
-    const fresh = await run(scope, program, ['open', way, String(target), String(OPENS), '1'])
-    if (fresh.code !== 0) throw new Error(`open: ${fresh.output.trim()}`)
-    idle.child.stdin.write('\n')
-    const all = await line(3)
-    const sample = {
-      name: `${count} channels, ${sessions} session${sessions === 1 ? '' : 's'}`,
-      'opened in s': opened.seconds,
-      'CPU s of both': opened.cpu.client + opened.cpu.server,
-      'RSS of sshd, MB': opened.rss.server,
+    const idle = load.idle(scope, side, 'forward', count, TRIPS)
+    const none = await idle.next()
+    idle.goOn()
+    const opened = await metered(ends, () => idle.next())
+    const rss = memory(ends.server, 'VmRSS')
+    idle.goOn()
+    const all = await idle.next()
+    idle.goOn()
+    const more = await idle.next()
+    return {
+      name: `${count} channels, ${inWords(sessions)}`,
+      'open after, s': opened.seconds,
+      'CPU meanwhile, s': opened.cpu.client + opened.cpu.server,
+      'RSS of sshd, MB': rss,
       'trip beside none, p50 ms': percentile(none.micros, 0.5) / 1000,
-      'beside all, p50 ms': percentile(all.micros, 0.5) / 1000,
-      'p99 ms': percentile(all.micros, 0.99) / 1000,
-      'new a second': OPENS / JSON.parse(fresh.stdout).seconds
+      'beside all, p50': percentile(all.micros, 0.5) / 1000,
+      p99: percentile(all.micros, 0.99) / 1000,
+      'new ones a second': more.micros.length / more.seconds
     }
-    samples.push(sample)
-    progress(JSON.stringify(sample))
   } finally {
     await scope.close()
   }
 }
 
-async function idleScene ({ sessions, channels, rounds }) {
-  const scope = new Scope()
+async function idleScene (programs, { sessions, channels, rounds }) {
   const samples = []
-  try {
-    const program = await makeLoad(scope)
-    for (const count of channels) await alternate(sessions, rounds, (n) => idleTurn(program, count, n, samples))
-  } finally {
-    await scope.close()
+  for (const count of channels) {
+    await alternate(sessions, rounds, async (n) => {
+      samples.push(await idleTurn(programs, count, n))
+      process.stderr.write(`${JSON.stringify(samples.at(-1))}\n`)
+    })
   }
   print('Idle channels of a stock sshd', samples)
 }
 
-// ---- a long way
-
-/** A server of that name on the far machine: { address, known, user, pid }. */
-async function startFar (scope, far, name) {
-  const host = key('ed25519', 'host')
-  const authorized = scope.file('authorized_keys', `${key('ed25519', 'user').public}\n`)
-  const port = 2222
-  if (name === 'sshd') {
-    const config = scope.file('sshd_config', [`ListenAddress ${far.address}`, `Port ${port}`, `HostKey ${host.path}`, `AuthorizedKeysFile ${authorized}`,
-      'PidFile none', 'StrictModes no', 'UsePAM no', 'PermitRootLogin prohibit-password', 'AllowTcpForwarding yes', 'MaxStartups 1000', 'UseDNS no', ''].join('\n'))
-    await far.start(scope, ['/usr/sbin/sshd', '-D', '-e', '-f', config]).waitFor(/Server listening/)
-  } else {
-    await far.start(scope, [process.execPath, bin, 'serve', '--key', host.path, '--listen', `${far.address}:${port}`, '--authorized-keys', authorized,
-      '--allow', '127.0.0.1:*', '--ssh-engine', name], { env: cleanEnv(scope) }).waitFor(/listening on/)
-  }
-  return { server: `${far.address}:${port}`, known: knownHostsLine(far.address, port, host) }
-}
-
-async function longTurn (program, name, sessions, samples) {
+async function longTurn (programs, name, sessions) {
   const scope = new Scope()
   try {
-    const machines = await startNet(scope)
-    const target = await startTarget(scope, program, machines.far)
-    const { server, known } = await startFar(scope, machines.far, name)
-    if (!await machines.delay(LONG_MS)) throw new Error('this kernel has no netem')
-    // Each eighth stream is to find room of its own: one channel fills a session.
-    const client = machines.near.start(scope, [process.execPath, bin, 'connect', '--server', server, '--user', require('os').userInfo().username,
-      '--identity', key('ed25519', 'user').path, '--known-hosts', scope.file('known_hosts', known), '--socks5', '127.0.0.1:0',
-      '--forward', `127.0.0.1:0:127.0.0.1:${target}`, '--sessions', String(sessions), '--session-channels', '1', '--control', path.join(scope.dir(), 'c'),
-      '--ssh-engine', name === 'libssh' ? name : 'native'], { env: cleanEnv(scope) })
-    const [, port] = await client.waitFor(/forward on 127\.0\.0\.1:(\d+)/)
-    const pull = async (direction, streams, mib) => {
-      const all = await Promise.all(Array.from({ length: streams }, () =>
-        machines.near.start(scope, [program, direction, `direct:${port}`, String(target), String(Math.round(mib * MiB))]).exited))
-      for (const { code, output } of all) if (code !== 0) throw new Error(output.trim())
-      return streams * mib / Math.max(...all.map(({ stdout }) => JSON.parse(stdout).seconds))
+    const { near, far } = await startLink(scope, programs, WAY)
+    const load = await programs.load(scope, near, far)
+    const server = name === 'sshd'
+      ? await startSshd(scope, { machine: far, host: far.address, config: ['LogLevel INFO'] })
+      : await startServe(scope, { machine: far, listen: [`${far.address}:2222`], args: ['--allow', '127.0.0.1:*'] })
+    const client = await startConnect(scope, server, {
+      machine: near, forwards: [`127.0.0.1:0:127.0.0.1:${load.target}`], args: ['--sessions', String(sessions), '--session-channels', '1']
+    })
+    const side = { name, ways: { forward: `direct:${client.local[0].port}` } }
+    const mbits = async (direction, streams, times) => {
+      const { steady } = await load.timed(side, 'forward', direction, streams, times)
+      return steady.reduce((a, b) => a + b, 0) * 8 / 1e6
     }
-    for (let i = 0; i < 2 + 8; i++) await pull('down', 8, 0.01) // all sessions are there by then
-    const sample = { name: `${name}, ${sessions} session${sessions === 1 ? '' : 's'}` }
-    sample['1 stream down, MiB/s'] = await pull('down', 1, 64)
-    sample['8 streams down'] = await pull('down', 8, 24)
-    sample['1 stream up'] = await pull('up', 1, 64)
-    sample['8 streams up'] = await pull('up', 8, 24)
-    samples.push(sample)
-    progress(JSON.stringify(sample))
+    // The first eight find one session, and have the others opened.
+    await mbits('down', 8, [1000, 4000])
+    const sample = { name: `${name}, ${inWords(sessions)}` }
+    for (const direction of ['down', 'up']) {
+      for (const streams of [1, 8]) sample[`${streams} ${direction}, Mbit/s`] = await mbits(direction, streams, TIMES)
+    }
+    return sample
   } finally {
     await scope.close()
   }
 }
 
-async function longScene ({ sessions, rounds }) {
-  const scope = new Scope()
+async function longScene (programs, { sessions, rounds }) {
+  const problem = linkProblem()
+  if (problem !== null) return console.log(`skipped: long ways: ${problem}`)
   const samples = []
-  try {
-    const program = await makeLoad(scope)
-    for (const name of ['sshd', 'native', 'libssh']) await alternate(sessions, rounds, (n) => longTurn(program, name, n, samples))
-  } finally {
-    await scope.close()
+  for (const name of ['sshd', 'alknet serve']) {
+    await alternate(sessions, rounds, async (n) => {
+      samples.push(await longTurn(programs, name, n))
+      process.stderr.write(`${JSON.stringify(samples.at(-1))}\n`)
+    })
   }
-  print(`A way of ${LONG_MS} ms`, samples)
+  print(`A way of ${WAY.ms} ms and ${WAY.mbit} Mbit/s, TCP buffers of Linux`, samples)
 }
 
-// ---- those who share one session
-
-/** What load serve is asked: 'd' and a length that never ends, or 'p'. */
-function header (mode) {
-  const bytes = Buffer.alloc(9)
-  bytes.write(mode)
-  bytes.writeBigUInt64LE(2n ** 50n, 1)
-  return bytes
-}
-
-async function connect (scope, port, mode) {
-  const socket = net.connect(port, '127.0.0.1').on('error', () => {})
-  scope.defer(() => { socket.destroy() })
-  await once(socket, 'connect')
-  socket.setNoDelay(true).write(header(mode))
-  return socket
-}
-
-async function trips (socket, count) {
-  const found = []
-  const question = Buffer.alloc(1024) // load's echo answers in such pieces; the SSH packet is one all the same
-  for (let i = 0; i < count; i++) {
-    const began = performance.now()
-    socket.write(question)
-    for (let got = 0; got < question.length;) got += (await once(socket, 'data'))[0].length
-    found.push(performance.now() - began)
-  }
-  return found
-}
-
-function jain (values) {
-  const sum = values.reduce((a, b) => a + b, 0)
-  const squares = values.reduce((a, b) => a + b * b, 0)
-  return sum * sum / (values.length * squares)
-}
-
-async function fairTurn (program, engine, samples) {
-  const scope = new Scope()
-  try {
-    const target = await startTarget(scope, program)
-    const server = await startServe(scope, { engine })
-    const { local: [{ port }] } = await startConnect(scope, server, { engine, forwards: [`127.0.0.1:0:127.0.0.1:${target}`] })
-    const sample = { name: engine }
-    const one = await connect(scope, port, 'p')
-    await trips(one, 100)
-    const alone = await trips(one, 1000)
-    sample['trip alone, p50 ms'] = percentile(alone, 0.5)
-    sample['p99 ms'] = percentile(alone, 0.99)
-    // The bulk stream's reader is a process of its own: it is not what is measured.
-    const bulk = start(scope, program, ['down', `direct:${port}`, String(target), String(2 ** 40)])
-    await trips(one, 100)
-    const beside = await trips(one, 1000)
-    sample['beside bulk, p50'] = percentile(beside, 0.5)
-    sample['beside bulk, p99'] = percentile(beside, 0.99)
-    bulk.kill('SIGKILL')
-    await bulk.exited
-    const got = new Array(STREAMS).fill(0)
-    await Promise.all(got.map(async (_, i) => {
-      const socket = await connect(scope, port, 'd')
-      socket.on('data', (chunk) => { got[i] += chunk.length })
-    }))
-    while (got.some((bytes) => bytes < 256 * 1024)) await new Promise(setImmediate)
-    const before = [...got]
-    const sum = (values) => values.reduce((a, b) => a + b, 0)
-    while (sum(got) - sum(before) < 512 * MiB) await new Promise(setImmediate)
-    sample["Jain's index of 100"] = jain(got.map((bytes, i) => bytes - before[i]))
-    samples.push(sample)
-    progress(JSON.stringify(sample))
-  } finally {
-    await scope.close()
-  }
-}
-
-async function fairScene ({ rounds, engines }) {
-  const scope = new Scope()
-  const samples = []
-  try {
-    const program = await makeLoad(scope)
-    await alternate(engines, rounds, (engine) => fairTurn(program, engine, samples))
-  } finally {
-    await scope.close()
-  }
-  print('One session, shared', samples)
-}
-
-const SCENES = { idle: idleScene, long: longScene, fair: fairScene }
+const SCENES = { idle: idleScene, long: longScene }
 
 async function main () {
   const plan = options()
-  for (const [name, scene] of Object.entries(SCENES)) {
-    if (plan.scene === name || plan.scene === 'all') await scene(plan)
+  const scope = new Scope()
+  try {
+    const programs = await compile(scope)
+    for (const name of plan.scenes) await SCENES[name](programs, plan)
+  } finally {
+    await scope.close()
   }
 }
 
