@@ -8,7 +8,7 @@ const fs = require('fs')
 const net = require('net')
 const { once } = require('events')
 const path = require('path')
-const { bin, runAlknet } = require('./helpers/alknet')
+const { bin, runAlknet, startAlknet } = require('./helpers/alknet')
 const { key } = require('./helpers/keys')
 const { testScope } = require('./helpers/scope')
 
@@ -36,6 +36,36 @@ describe('places that cannot be written', function () {
       await refuses([...args, path.join(file, 'x.sock')], /^alknet: --control: cannot listen on .*: a part of the path is not a directory\n$/m)
     }
     await refuses(['serve', '--config', config], /^alknet: \S+alknet\.toml:4:1: control: cannot listen on .*: there is no such folder\n$/m)
+  })
+
+  it('for the control socket, where a folder is not this user\'s', function () {
+    if (process.getuid() !== 0) {
+      console.log('      skipped: only root can be somebody else')
+      this.skip()
+    }
+    const dir = scope.dir()
+    const key = path.join(dir, 'key')
+    fs.copyFileSync(host(), key)
+    fs.chownSync(key, NOBODY, NOBODY)
+    fs.chmodSync(dir, 0o555)
+    const { status, stdout, stderr } = spawnSync(process.execPath, [bin, 'serve', '--key', key, '--listen', '127.0.0.1:0', '--control', path.join(dir, 'x.sock')],
+      { encoding: 'utf8', uid: NOBODY, gid: NOBODY })
+    fs.chmodSync(dir, 0o755)
+    if (status === 1 && /Cannot find module|EACCES.*alknet\.js/.test(stderr)) {
+      console.log('      skipped: the user nobody cannot read these files')
+      this.skip()
+    }
+    assert.deepStrictEqual([status, stdout], [2, ''], stderr)
+    assert.match(stderr, /^alknet: --control: cannot listen on .*: permission denied\n$/m)
+  })
+
+  it('but not for the one that nobody has asked for: the log says so, and the server runs', async () => {
+    const file = scope.file('file', '')
+    const proc = startAlknet(scope, ['serve', '--key', host(), '--listen', '127.0.0.1:0'], { env: { HOME: file, XDG_RUNTIME_DIR: file } })
+    await proc.waitFor(/^listening on /m)
+    assert.match(proc.stderr, /^WARN no control socket error=ENOTDIR /m)
+    proc.kill('SIGTERM')
+    assert.strictEqual((await proc.exited).code, 0)
   })
 
   it('for a host key that --accept-new would write down', async function () {

@@ -84,7 +84,10 @@ function certificateRows (certificate) {
 function counted (stats) {
   const byReason = (reasons) => Object.entries(reasons).filter(([, n]) => n > 0).map(([reason, n]) => `${n} ${reason}`).join(', ')
   return [
+    ['forwards', stats.remoteForwards === 0 ? '' : `${stats.remoteForwards} for clients`],
     ['accepted', stats.accepted],
+    ['not accepted', stats.acceptErrors === 0 ? '' : `${stats.acceptErrors}, for want of descriptors or memory`],
+    ['no TLS', stats.tlsFailures === 0 ? '' : `${stats.tlsFailures} handshakes`],
     ['refused', byReason(stats.refused)],
     ['logins', stats.logins],
     ['rejected', byReason(stats.rejected)],
