@@ -11,7 +11,7 @@ const alknet = require('../../lib')
 const { connectArgs, needAlknet, startAlknet, startServe } = require('../helpers/alknet')
 const { behaves, MiB } = require('../helpers/behaviours')
 const { key } = require('../helpers/keys')
-const { closed, dial, echoServer, expectEcho, freePort, listen, readAll, readBytes } = require('../helpers/net')
+const { closed, dial, echoServer, expectEcho, freePort, freezableWay, listen, readAll, readBytes } = require('../helpers/net')
 const { needSshd, runSsh, sshArgs, startSshd } = require('../helpers/openssh')
 const { need, run, start } = require('../helpers/proc')
 const { suiteScope, testScope } = require('../helpers/scope')
@@ -428,29 +428,28 @@ describe('remote forwards and who has the place', function () {
     server = await startServe(scope, {
       engine,
       userKeys: [key('ed25519', 'user'), another],
-      args: ['--permit-listen', 'loopback:1024-65535', '--permit-listen', `unix:${dir}/*`]
+      args: ['--permit-listen', 'loopback:1024-65535', '--permit-listen', `unix:${dir}/*`, '--takeover-timeout', '1']
     })
   })
 
-  it('a new session of the same identity gets it at once, another does not', async () => {
+  it('nobody takes it from a session that lives; from one that does no more the same identity does, and another does not', async () => {
     const [a, b] = [await named(scope, 'first'), await named(scope, 'second')]
     const port = await freePort()
-    const first = await openSession(scope, server, { remoteForward: [`${port}:127.0.0.1:${a.port}`, `${dir}/x.sock:127.0.0.1:${a.port}`] })
-    const running = await dial(scope, port)
-    running.write('from before')
+    const way = await freezableWay(scope, server.port)
+    const stream = await dial(scope, way.port)
+    await openSession(scope, server, { server: undefined, stream, remoteForward: [`${port}:127.0.0.1:${a.port}`, `${dir}/x.sock:127.0.0.1:${a.port}`] })
     await expectNamed(scope, { port }, 'first')
-    for (const spec of [`${port}:127.0.0.1:1`, `${dir}/x.sock:127.0.0.1:1`]) {
-      await assert.rejects(openSession(scope, server, { identity: another.path, remoteForward: spec }), { code: 'ERR_ALKNET_CHANNEL' })
+    for (const identity of [another.path, key('ed25519', 'user').path]) {
+      for (const spec of [`${port}:127.0.0.1:1`, `${dir}/x.sock:127.0.0.1:1`]) {
+        await assert.rejects(openSession(scope, server, { identity, remoteForward: spec }), { code: 'ERR_ALKNET_CHANNEL' })
+      }
     }
     await expectNamed(scope, { port }, 'first')
+    await expectNamed(scope, { path: `${dir}/x.sock` }, 'first')
+    way.freeze()
     const second = await openSession(scope, server, { remoteForward: [`${port}:127.0.0.1:${b.port}`, `${dir}/x.sock:127.0.0.1:${b.port}`] })
     await expectNamed(scope, { port }, 'second')
     await expectNamed(scope, { port, host: '::1' }, 'second')
-    await expectNamed(scope, { path: `${dir}/x.sock` }, 'second')
-    running.end()
-    assert.strictEqual((await readAll(running)).toString(), 'first: from before')
-    await first.close()
-    await expectNamed(scope, { port }, 'second')
     await expectNamed(scope, { path: `${dir}/x.sock` }, 'second')
     await second.close()
   })
