@@ -38,6 +38,7 @@ typedef struct {
   double link, says, reads; /* 0: no limit */
   uint32_t pause_us;        /* the reader sleeps so long, then reads all */
   uint32_t burst_us;        /* the sender says 1 MiB every so often */
+  uint32_t nap_us; /* the sender sleeps but for 2 ms of every so many */
   uint32_t max;
   uint64_t room;
   /* The run. */
@@ -83,6 +84,7 @@ static uint32_t least(double a, double b)
 
 static void send_some(sim_t *m)
 {
+  if (m->nap_us > 0 && m->now_us % m->nap_us > 2000) return;
   for (;;) {
     uint32_t n = least(least(m->link_has, m->says_has), m->peer_left);
     if (n > PACKET) n = PACKET;
@@ -204,6 +206,15 @@ static void a_link_that_2_mib_fill_gets_no_more(void **state)
   run(&m, 5); /* 1 MB is on the way */
   assert_int_equal(m.w.size, WINDOW_START);
   assert_true(rate_of(&m, 2) > 0.95 * m.link);
+}
+
+/* It answers an adjustment when it has a processor again: that is no way. */
+static void a_busy_sender_is_no_long_way(void **state)
+{
+  (void) state;
+  static sim_t m = {.rtt_us = 60, .step_us = 10, .link = 1500, .nap_us = 20000};
+  run(&m, 5);
+  assert_int_equal(m.w.size, WINDOW_START);
 }
 
 static void loopback_stays_as_it_is(void **state)
@@ -391,6 +402,7 @@ int main(void)
     cmocka_unit_test(a_longer_link_gets_all_that_the_largest_carries),
     cmocka_unit_test(a_middling_link_gets_what_it_needs),
     cmocka_unit_test(a_link_that_2_mib_fill_gets_no_more),
+    cmocka_unit_test(a_busy_sender_is_no_long_way),
     cmocka_unit_test(loopback_stays_as_it_is),
     cmocka_unit_test(a_slow_reader_gets_no_more),
     cmocka_unit_test(a_reader_that_sleeps_gets_no_more),

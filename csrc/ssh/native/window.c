@@ -15,7 +15,7 @@ uint32_t window_first(uint32_t max, uint64_t room)
 
 void window_init(window_t *w, uint32_t size)
 {
-  *w = (window_t){.size = size, .left = size};
+  *w = (window_t){.size = size, .left = size, .rtt_ms = UINT32_MAX};
 }
 
 static void reach_edge(window_t *w, uint64_t now)
@@ -27,9 +27,10 @@ static void reach_edge(window_t *w, uint64_t now)
 static void pass_edge(window_t *w, uint64_t now)
 {
   uint32_t still_ms = (uint32_t) now - w->edge_ms;
-  w->rtt_ms = (uint32_t) now - w->began_ms;
+  uint32_t rtt_ms = (uint32_t) now - w->began_ms;
   w->stalled = w->stage == AT_EDGE && still_ms >= WINDOW_STALL_MIN_MS &&
-               still_ms >= w->rtt_ms / 8;
+               still_ms >= rtt_ms / 16;
+  if (rtt_ms < w->rtt_ms) w->rtt_ms = rtt_ms;
   w->stage = BEYOND_EDGE;
 }
 
@@ -57,7 +58,7 @@ void window_eat(window_t *w, uint32_t len)
 bool window_is_due(const window_t *w)
 {
   uint32_t part = w->size / 4;
-  if (part > WINDOW_PART_MAX) part = WINDOW_PART_MAX;
+  if (w->largest && part > WINDOW_PART_MAX) part = WINDOW_PART_MAX;
   return w->eaten > 0 && w->eaten >= part;
 }
 
@@ -99,6 +100,7 @@ uint32_t window_adjust(window_t *w, uint32_t max, uint64_t room, uint64_t now)
     more += extra;
   }
   if (w->stage == NO_ROUND || w->stage == BEYOND_EDGE) begin_round(w, now);
+  w->largest = w->size >= max;
   w->eaten = 0;
   w->left += more;
   return more;

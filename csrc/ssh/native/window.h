@@ -6,10 +6,17 @@
  * byte beyond what the peer was allowed before can only have left after the
  * adjustment had come, so its arrival ends one round trip (dynamic
  * right-sizing). The window is too small if
- *   - the peer had used up what it knew of, and then nothing came for an eighth
+ *   - the peer had used up what it knew of, and then nothing came for a 16th
  *     of the round trip or more: it stood still, and
  *   - at the rate at which bytes were consumed, more than half of the window is
- *     consumed in a round trip: not the reader was slow.
+ *     consumed in the shortest round trip that was seen: not the reader was
+ *     slow, and not a machine busy at either end, or a queue on the way, which
+ *     a larger window would only make longer.
+ *
+ * What was consumed is given back by quarters, so that a peer who stands still
+ * does so for long enough to be seen; of the largest window in small parts, for
+ * what is given back late is missing on a long way.
+ *
  * Times are those of uv_now(), in ms. Less than WINDOW_STALL_MIN_MS is not told
  * from the clock's own steps (2 MiB in 2 ms are 1 GB/s); in a round of more
  * than WINDOW_RTT_MAX_MS the peer had nothing to say. */
@@ -24,8 +31,7 @@ enum {
   WINDOW_MIN = 64 * 1024, /* when memory is short */
   WINDOW_MAX_DEFAULT = 16 * 1024 * 1024,
   WINDOW_MEMORY_DEFAULT = 64 * 1024 * 1024,
-  WINDOW_PART_MAX = 512 * 1024, /* given back at once; of a small one a quarter:
-                                   a peer on a long way waits for the rest */
+  WINDOW_PART_MAX = 512 * 1024, /* is given back at once of the largest */
   WINDOW_SHARE = 8, /* a new channel takes no more than this part of the room */
   WINDOW_STALL_MIN_MS = 2, /* one may be the clock's */
   WINDOW_RTT_MAX_MS = 2000
@@ -39,9 +45,11 @@ typedef struct {
   /* The round: */
   uint32_t ahead;    /* bytes up to the edge that the peer knew */
   uint32_t consumed; /* since it began */
-  uint32_t began_ms, edge_ms, rtt_ms;
-  uint8_t stage; /* private */
+  uint32_t began_ms, edge_ms;
+  uint32_t rtt_ms; /* the shortest of all rounds */
+  uint8_t stage;   /* private */
   bool stalled;
+  bool largest; /* it grows no more */
 } window_t;
 
 /* The size of a new channel's window: max is the option's, room what memory is
