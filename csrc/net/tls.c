@@ -109,7 +109,8 @@ static void flush(tls_t *t)
 
 static void fail(tls_t *t, const alk_err_t *err)
 {
-  t->has_last_words = alk_buf_size(&t->wire.out) > 0;
+  /* Where others end a connection, a reset would name us. */
+  t->has_last_words = alk_buf_size(&t->wire.out) > 0 || t->peer.ctx->is_lenient;
   alk_stream_fail(&t->stream, err);
 }
 
@@ -247,7 +248,10 @@ static void settle(tls_t *t, int why)
     alk_fail(&err, ALK_E_LIMIT, 0, "the peer asks much and reads nothing");
     fail(t, &err);
   } else if (t->inner_ended) {
-    cut_off(t);
+    if (t->peer.ctx->is_lenient)
+      alk_emit_end(&t->stream);
+    else
+      cut_off(t);
   }
 }
 
@@ -607,6 +611,26 @@ void alk_tls_pad(alk_stream_t *s)
   if (s->ops != &ops || is_closing(t)) return;
   /* It says no only where the kernel does the sealing, and it does not here. */
   CHECK(start_padding(t));
+}
+
+void alk_tls_hang_up(alk_stream_t *s)
+{
+  if (s->ops == &ops) self(s)->has_last_words = true;
+  alk_stream_close(s);
+}
+
+bool alk_tls_export(const alk_stream_t *s, const char *label, void *out,
+                    size_t len)
+{
+  if (s->ops != &ops || !alk_stream_is_open(s)) return false;
+  SSL *ssl = ((const tls_t *) (const void *) s)->ssl;
+  if (SSL_version(ssl) != TLS1_3_VERSION && SSL_get_extms_support(ssl) != 1)
+    return false;
+  ERR_clear_error();
+  bool ok = SSL_export_keying_material(ssl, out, len, label, strlen(label),
+                                       NULL, 0, 0) == 1;
+  ERR_clear_error();
+  return ok;
 }
 
 static void copy_text(char out[ALK_TLS_NAME_MAX], const void *p, size_t len)

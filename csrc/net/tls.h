@@ -35,8 +35,9 @@ typedef struct {
   alk_pem_t key;  /* its private key */
   const char *passphrase; /* of the key; NULL: it is not encrypted */
   const char *alpn;       /* what to choose from; NULL: it is not looked at */
-  bool is_bare; /* there is no certificate yet, nor a key: all are refused, but
-                   for alk_tls_prove() */
+  bool is_bare;  /* there is no certificate yet, nor a key: all are refused, but
+                    for alk_tls_prove() */
+  bool is_nginx; /* it shakes hands as Debian's nginx does */
 } alk_tls_server_opts_t;
 
 /* NULL: *err says why. They may be called on any thread. A server's
@@ -49,7 +50,8 @@ void alk_tls_ctx_free(alk_tls_ctx_t *ctx);
 /* A server's context for another thread, which shares it: the number of its
  * parcel (core/parcel.h). 0: it is a client's, whose tickets are one loop's. */
 uint64_t alk_tls_ctx_send(const alk_loop_t *from, alk_tls_ctx_t *ctx);
-alk_tls_ctx_t *alk_tls_ctx_take(uint64_t number); /* NULL: there is none */
+alk_tls_ctx_t *alk_tls_ctx_take(uint64_t number);    /* NULL: there is none */
+alk_tls_ctx_t *alk_tls_ctx_hold(alk_tls_ctx_t *ctx); /* and free it, too */
 
 /* A stream over inner, which is open, or opening, and is its own from now on.
  * name: whom to ask for, and who it has to be: a name in ASCII, or a numeric
@@ -81,6 +83,17 @@ typedef struct {
 /* The next few records hide how long they are, where TLS 1.3 is spoken. Does
  * nothing to a stream that is none of TLS. */
 void alk_tls_pad(alk_stream_t *s);
+
+/* Closes a TLS stream as a server does that has lost patience: what it sends
+ * ends, and TLS says nothing about it. */
+void alk_tls_hang_up(alk_stream_t *s);
+
+/* Bytes that only the two ends of this connection can know (RFC 5705; RFC 8446
+ * §7.5), others for each label. False: it is no open TLS stream, or its TLS 1.2
+ * has no extended master secret (RFC 7627), without which a third could know
+ * them; or OpenSSL has failed. */
+bool alk_tls_export(const alk_stream_t *s, const char *label, void *out,
+                    size_t len);
 
 /* False: it is no TLS stream, or not open. What a peer chose is not escaped. */
 bool alk_tls_info(const alk_stream_t *s, alk_tls_info_t *out);

@@ -32,6 +32,11 @@ alk_tls_ctx_t *tls_ctx_hold(alk_tls_ctx_t *ctx)
   return ctx;
 }
 
+alk_tls_ctx_t *alk_tls_ctx_hold(alk_tls_ctx_t *ctx)
+{
+  return tls_ctx_hold(ctx);
+}
+
 void alk_tls_ctx_free(alk_tls_ctx_t *ctx)
 {
   if (ctx == NULL || atomic_fetch_sub(&ctx->holders, 1) > 1) return;
@@ -365,7 +370,9 @@ alk_tls_ctx_t *alk_tls_server_ctx(const alk_tls_server_opts_t *opts,
   tls_acme_watch(ctx);
   ctx->is_bare = opts->is_bare;
   bool ok =
-    SSL_CTX_set_session_id_context(c, (const unsigned char *) "alknet", 6) == 1;
+    SSL_CTX_set_session_id_context(c, (const unsigned char *) "alknet", 6) ==
+      1 &&
+    (!opts->is_nginx || tls_nginx_dress(ctx));
   if (!ok) tls_why(NULL, "a TLS context", err);
   if (ok && (ctx->is_bare || (load_chain(c, &opts->cert, err) &&
                               load_key(c, &opts->key, opts->passphrase, err) &&

@@ -51,6 +51,8 @@ struct alk_tls_ctx {
     *proofs; /* that a server's names are its own, for now: tls_acme.c alone */
   bool is_bare;      /* a server's that has no certificate yet */
   bool is_disguised; /* a client's that offers more than it takes */
+  bool is_lenient;   /* an end without close_notify is one all the same,
+                        and what fails ends, and is not reset */
 };
 alk_tls_ctx_t *tls_ctx_hold(alk_tls_ctx_t *ctx);
 
@@ -60,6 +62,9 @@ void tls_acme_free(alk_tls_ctx_t *ctx);
 
 /* Whether what was agreed on is good enough. */
 bool tls_ctx_takes(const alk_tls_ctx_t *ctx, const SSL *ssl);
+
+/* Has ctx, a server's, look like an nginx in all that a client can see. */
+bool tls_nginx_dress(alk_tls_ctx_t *ctx);
 
 /* A connection as OpenSSL's callbacks see it: SSL_get_app_data(). */
 typedef struct {
