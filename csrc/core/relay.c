@@ -22,11 +22,12 @@ typedef struct {
 
 #define BYTES_MAX (((uint64_t) 1 << 62) - 1)
 
-/* What only one that opens or fails needs: a relay may live long. */
+/* What only one that opens, fails or lingers needs: a relay may live long. */
 typedef struct {
-  alk_limit_t limit; /* first; to open in */
+  alk_limit_t limit; /* first; to open in, or to end in */
   alk_relay_t *r;
-  alk_err_t err; /* the first; ALK_OK: none */
+  unsigned linger_ms; /* for the end of one; 0: as long as it likes */
+  alk_err_t err;      /* the first; ALK_OK: none */
 } rare_t;
 
 struct alk_relay {
@@ -89,10 +90,25 @@ static void on_data(alk_stream_t *s, const char *buf, size_t len)
   if (!alk_stream_write(to, buf, len)) alk_stream_pause(s);
 }
 
+static void on_lingered(alk_limit_t *t)
+{
+  alk_relay_close(((rare_t *) (void *) t)->r);
+}
+
+static void linger(alk_relay_t *r)
+{
+  if (r->rare == NULL || r->rare->linger_ms == 0 || r->side[0].s == NULL)
+    return;
+  r->rare->limit.late = on_lingered;
+  alk_limit_start(alk_stream_loop(r->side[0].s), &r->rare->limit,
+                  r->rare->linger_ms);
+}
+
 static void pass_end(alk_relay_t *r, side_t *from, side_t *to)
 {
   if (from->ended) return;
   from->ended = true;
+  if (from == &r->side[1]) linger(r);
   if (to->s != NULL) alk_stream_end(to->s);
   close_when_done(r);
 }
@@ -201,6 +217,12 @@ void alk_relay_limit(alk_relay_t *r, unsigned ms)
   rare_t *rare = rare_of(r);
   rare->limit.late = on_late;
   alk_limit_start(alk_stream_loop(r->side[0].s), &rare->limit, ms);
+}
+
+void alk_relay_linger(alk_relay_t *r, unsigned ms)
+{
+  rare_of(r)->linger_ms = ms;
+  if (r->side[1].ended) linger(r);
 }
 
 void alk_relay_close(alk_relay_t *r)

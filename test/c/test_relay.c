@@ -401,6 +401,23 @@ static void open_in_time_has_no_limit(void **state)
     limit_ms *= 2;
 }
 
+/* For as long as b has not ended, a may be as slow as it likes. */
+static void one_that_ended_waits_for_the_other(void **state)
+{
+  env_t *e = *state;
+  joint_t j = joint_of(e, fake_stream_new(e->l), fake_stream_new(e->l));
+  join(&j, j.a->s, j.b->s);
+  QUIET(&j, alk_relay_linger(j.relay, 1));
+  uint64_t passed = uv_now(&e->uv) + 10;
+  SPIN_UNTIL(e, uv_now(&e->uv) > passed);
+  assert_int_equal(j.calls, 0);
+  fake_feed(j.b, "x", 1);
+  fake_feed_end(j.b);
+  SPIN_UNTIL(e, j.calls == 1);
+  assert_over(&j, 0, 1);
+  assert_false(j.failed);
+}
+
 static void one_closes_before_the_other_opens(void **state)
 {
   env_t *e = *state;
@@ -612,6 +629,7 @@ int main(void)
     TEST(unread_bytes_and_a_held_end),
     TEST(end_heard_before),
     TEST(both_ends_heard_before),
+    TEST(one_that_ended_waits_for_the_other),
     TEST(end_said_before),
     TEST(end_said_before_and_not_flushed),
     TEST(all_was_over_before),
