@@ -142,10 +142,11 @@
  *            TlsContext> — certificates to trust, and nobody else's; null: anybody
  *            is trusted. alpn: 'h2,http/1.1', what to offer. isDisguised: it says
  *            hello as curl does
- *            tlsServerContext(certPem, keyPem, passphrase | null, alpn | null):
+ *            tlsServerContext(certPem, keyPem, passphrase | null, alpn | null, isNginx):
  *            Promise<TlsContext>. Bytes. Rejects with ERR_ALKNET_KEY for what is
  *            wrong with the key, ERR_ALKNET_TLS for the certificate, which has to
- *            be valid now; alpn: what to choose from. Neither a certificate nor
+ *            be valid now; alpn: what to choose from; isNginx: it shakes
+ *            hands as nginx does. Neither a certificate nor
  *            a key, null: a context that refuses everybody, but for
  *            tlsProve(context, name, other | null): who asks for name, and offers
  *            acme-tls/1 alone (RFC 8737), goes on with other, a server's
@@ -161,6 +162,22 @@
  *            tlsPad(stream): the next few records of it hide their length, where
  *            TLS 1.3 is spoken
  *            An end without close_notify is onclose(err), ERR_ALKNET_LOST
+ *
+ * Gate       openGate(stream, context, server, secret | null, headMs, idleMs,
+ *            hasSite): a connection to a listener that passes for a web server;
+ *            stream, open, is taken. server: what it calls itself. secret: bytes
+ *   calls    take(): Stream | null — after onssh: the TLS stream, and the gate's
+ *            last word; null: the client is going
+ *            serve(page) — after onssh or onvisitor: it gets pages, and that one
+ *            for what is right: 404, 502 or 504
+ *            relay(stream) — after onvisitor: an open stream to the site, taken
+ *            close()
+ *   events   onssh(): an SSH client, which knows the secret if there is one
+ *            onvisitor(): with hasSite, anybody else who speaks TLS
+ *            onclose(outcome, err): once, last; a word of docs/stealth.md#limits
+ *            stealthGreeting(stream, secret, host): Buffer — what a client says
+ *            first on an open TLS stream; throws ERR_ALKNET_TLS where TLS has no
+ *            keys for it
  *
  * Relay      relay(a, b, ms): joins two streams, open or still opening; with ms
  *            they have so long to open

@@ -24,12 +24,15 @@ allowed() {
     csrc/net/*)            echo "$own_core|\"net/[^/]*\"|<uv(/|\.h)" ;;
     csrc/proto/*_codec.*)  echo "$own_core|\"proto/[^/]*_codec\.h\"" ;;
     csrc/proto/*)          echo "$own_core|\"proto/[^/]*\"|<uv(/|\.h)" ;;
+    csrc/stealth/*_codec.*) echo "$own_core|\"stealth/[^/]*_codec\.h\"" ;;
+    csrc/stealth/token.*)  echo "$own_core|\"net/tls\.h\"|\"stealth/[^/]*\"|<uv(/|\.h)|<openssl/" ;;
+    csrc/stealth/*)        echo "$own_core|\"net/tls\.h\"|\"stealth/[^/]*\"|<uv(/|\.h)" ;;
     csrc/ssh/libssh/*)     echo "$own_core|\"ssh/[^/]*\"|\"ssh/libssh/[^/]*\"|<uv(/|\.h)|<openssl/|<libssh/" ;;
     csrc/ssh/native/*)     echo "$own_core|\"ssh/[^/]*\"|\"ssh/native/[^/]*\"|<uv(/|\.h)|<openssl/" ;;
     csrc/ssh/*/*)          echo 'no such room' ;;
     csrc/ssh/*)            echo "$own_core|\"ssh/[^/]*\"|<uv(/|\.h)|<openssl/" ;;
     csrc/iroh/*)           echo "$own_core|\"net/net\.h\"|\"iroh/[^/]*\"|<uv(/|\.h)|<ngtcp2/" ;;
-    csrc/napi/*)           echo "\"(core|net|proto|ssh|iroh|napi)/[^/]*\"|<uv(/|\.h)|<(node_api|js_native_api)\.h>" ;;
+    csrc/napi/*)           echo "\"(core|net|proto|ssh|stealth|iroh|napi)/[^/]*\"|<uv(/|\.h)|<(node_api|js_native_api)\.h>" ;;
     *)                     echo 'no such room' ;;
   esac
 }

@@ -17,6 +17,7 @@ static const wrap_class_t *const classes[] = {
   &stream_class, &listener_class, &session_class, &socks_class,
   &door_class,   &relay_class,    &key_class,     &krl_class,
   &duplex_class, &netwatch_class, &proxy_class,   &tls_class,
+  &gate_class,
 };
 
 static void on_idle(void *data)
@@ -168,6 +169,8 @@ static bool add_functions(napi_env env, napi_value exports)
     {"tlsInfo", tls_info},
     {"tlsProve", tls_prove},
     {"tlsPad", tls_pad},
+    {"openGate", gate_open},
+    {"stealthGreeting", gate_greeting},
     {"readPrivateKey", key_read_private},
     {"readPublicBlob", key_read_blob},
     {"generateKey", key_generate},

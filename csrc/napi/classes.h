@@ -6,12 +6,13 @@
 
 #include "napi/wrap.h"
 #include "net/net.h"
+#include "net/tls.h"
 #include "ssh/key.h"
 #include "ssh/ssh.h"
 
 extern const wrap_class_t stream_class, listener_class, session_class,
   socks_class, door_class, relay_class, key_class, krl_class, duplex_class,
-  netwatch_class, proxy_class, tls_class;
+  netwatch_class, proxy_class, tls_class, gate_class;
 
 /* A stream as a JS object that owns it. NULL: it is closed instead. */
 napi_value stream_wrap(wrap_env_t *e, alk_stream_t *s);
@@ -26,6 +27,7 @@ napi_value address_object(napi_env env, const alk_addr_t *addr);
 /* 'user' or 'host' as an alk_cert_kind_t. False: thrown. */
 bool cert_kind_arg(napi_env env, napi_value v, int *kind);
 
+alk_tls_ctx_t *tls_ctx_arg(napi_env env, napi_value v); /* NULL: thrown */
 alk_key_t *key_arg(napi_env env, napi_value v);         /* NULL: thrown */
 alk_session_t *session_arg(napi_env env, napi_value v); /* NULL: thrown */
 
@@ -67,6 +69,8 @@ napi_value tls_server_context(napi_env env, napi_callback_info info);
 napi_value tls_client(napi_env env, napi_callback_info info);
 napi_value tls_server(napi_env env, napi_callback_info info);
 napi_value tls_take_parcel(napi_env env, napi_callback_info info);
+napi_value gate_open(napi_env env, napi_callback_info info);
+napi_value gate_greeting(napi_env env, napi_callback_info info);
 napi_value tls_info(napi_env env, napi_callback_info info);
 napi_value tls_prove(napi_env env, napi_callback_info info);
 napi_value tls_pad(napi_env env, napi_callback_info info);

@@ -30,7 +30,7 @@ typedef struct {   /* one context that is made on the pool */
   bool disguised;  /* a client's */
   char *pem, *key; /* certificates; a server's key */
   size_t pem_len, key_len;
-  bool has_passphrase, has_alpn;
+  bool has_passphrase, has_alpn, is_nginx;
   char passphrase[1024], alpn[256];
   alk_tls_ctx_t *ctx;
 } job_t;
@@ -52,6 +52,7 @@ static void run_server(work_t *work)
     .passphrase = j->has_passphrase ? j->passphrase : NULL,
     .alpn = j->has_alpn ? j->alpn : NULL,
     .is_bare = j->is_bare,
+    .is_nginx = j->is_nginx,
   };
   made(j, alk_tls_server_ctx(&opts, &work->err));
 }
@@ -147,9 +148,10 @@ napi_value tls_client_context(napi_env env, napi_callback_info info)
 
 napi_value tls_server_context(napi_env env, napi_callback_info info)
 {
-  napi_value argv[4];
-  wrap_args(env, info, 4, argv);
+  napi_value argv[5];
+  wrap_args(env, info, 5, argv);
   job_t *j = job_new(&server_work);
+  j->is_nginx = wrap_bool(env, argv[4]);
   j->is_bare = wrap_is_null(env, argv[0]) && wrap_is_null(env, argv[1]);
   if ((j->is_bare || (take_pem(env, argv[0], &j->pem, &j->pem_len) &&
                       take_pem(env, argv[1], &j->key, &j->key_len))) &&
@@ -266,6 +268,12 @@ napi_value tls_take_parcel(napi_env env, napi_callback_info info)
   if (ctx != NULL) return wrap_ctx(wrap_env(env), ctx);
   alk_fail(&err, ALK_E_CLOSED, 0, "there is no such TLS context");
   return wrap_throw(env, &err);
+}
+
+alk_tls_ctx_t *tls_ctx_arg(napi_env env, napi_value v)
+{
+  tls_wrap_t *w = wrap_arg(env, v, &tls_class);
+  return w == NULL ? NULL : w->ctx;
 }
 
 static const wrap_method_t methods[] = {{"send", send_}, {NULL, NULL}};

@@ -39,6 +39,7 @@ typedef enum {
   WRAP_NETWATCH,
   WRAP_PROXY,
   WRAP_TLS,
+  WRAP_GATE,
   WRAP_CLASSES
 } wrap_id_t;
 
