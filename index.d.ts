@@ -113,6 +113,8 @@ export interface ClientOptions extends CommonOptions, SocksOptions {
   stealth?: boolean
   /** For tls: do not check the certificate; each start is logged as an error. **Default:** `false`. */
   insecure?: boolean
+  /** For tls: what a server with stealth wants to be shown, 16 to 1024 bytes: docs/stealth.md. */
+  stealthSecret?: PathOrBytes
   /** Private keys, tried in this order; each with the certificate in `PATH-cert.pub` first, where there is one. */
   identity: PathOrBytes | PathOrBytes[]
   /** Further certificates for these keys, each for one of them. */
@@ -211,6 +213,8 @@ export interface ListenerOptions {
   tlsCert?: PathOrBytes
   /** **Default:** the server's. */
   tlsKey?: PathOrBytes
+  /** Passes for a web server: docs/stealth.md. **Default:** the server's. */
+  stealth?: boolean
 }
 
 export interface ServeOptions extends CommonOptions {
@@ -256,6 +260,20 @@ export interface ServeOptions extends CommonOptions {
   acmeEabHmacFile?: PathOrBytes
   /** Seconds for a client's TLS handshake. **Default:** `10`. */
   tlsHandshakeTimeout?: Seconds
+  /** To who is no client, the listeners for tls are a web server: docs/stealth.md. **Default:** `false`. */
+  stealth?: boolean
+  /** What clients have to show that they know: 16 to 1024 bytes. **Default:** none; an SSH banner will do. */
+  stealthSecret?: PathOrBytes
+  /** `'http://host[:port]'`: the site that visitors are handed to. **Default:** none, and pages that say so. */
+  stealthUpstream?: string
+  /** What the web server calls itself. **Default:** `'nginx/1.22.1'`. */
+  stealthServer?: string
+  /** Seconds for a TLS handshake and a whole head. **Default:** `60`. */
+  stealthHeadTimeout?: Seconds
+  /** Seconds between two requests. **Default:** `75`. */
+  stealthIdleTimeout?: Seconds
+  /** Connections that have not shown that they are clients. **Default:** `512`. */
+  maxVisitors?: number
   /** What clients may reach, and where they may listen: docs/policy.md. */
   forwarding?: Forwarding
   /** Connections of one address, or of one /64 of IPv6; 0: no limit. **Default:** `0`. */
@@ -602,6 +620,8 @@ export interface ServerStats {
   remoteForwards: number
   /** When the first certificate of tls that is shown expires, in seconds since 1970. */
   certificateExpires: number | null
+  /** Connections to listeners with stealth that have not shown that they are clients. */
+  visiting: number
   /** As SSH, since the start. */
   bytesIn: number
   bytesOut: number
@@ -625,6 +645,8 @@ export interface ServerStats {
   certificateOrders: Record<'issued' | 'failed', number>
   /** Connections that were held against their source. */
   penalties: Record<'auth_failed' | 'no_auth' | 'grace_exceeded', number>
+  /** Connections to listeners with stealth that were no clients: docs/stealth.md#limits. */
+  visitors: Record<'silent' | 'tls' | 'late' | 'plain' | 'bad' | 'too_long' | 'served' | 'site' | 'crowded', number>
 }
 
 /** Somebody who has logged in to a server. */

@@ -24,6 +24,7 @@ const { unackedMs } = require('./keepalive')
 const { rarely } = require('./listener')
 const { isBare } = require('./tls-files')
 const { Handshake } = require('./tls-handshake')
+const { Visitors } = require('./visitors')
 
 const FAREWELL_MS = 1000
 
@@ -57,6 +58,8 @@ class Admission {
     this._handshakes = new Map() // of TLS: the handshake => its ticket
     this._bytesBefore = { received: 0, sent: 0 } // of clients that are gone
     this._isClosing = false
+    /** Those who have not shown that they are clients: of listeners with stealth. */
+    this.visitors = new Visitors(server, this, { counters, log, onEmpty })
     /** Those who speak SSH, logged in or not. */
     this.connections = new Set()
   }
@@ -81,22 +84,25 @@ class Admission {
     const { address, port } = stream.peer() ?? {}
     if (address === undefined) return stream.close()
     const peer = { address: plainAddress(address), port, transport: entrance.transport }
-    const ticket = this._ticketFor(stream, peer)
-    if (ticket === null || this._server._workers?.take(stream, peer, ticket, entrance)) return
+    if (entrance.isStealthy) return this.visitors.arrive(stream, peer, entrance.context)
+    const ticket = this.ticketFor(peer)
+    if (ticket === null) return stream.close()
+    if (this._server._workers?.take(stream, peer, ticket, entrance)) return
     this.takeIn(stream, peer, ticket, entrance.context)
   }
 
   /** A client comes in by a stream of any kind, or is turned away. stream: of the addon, open. */
   enter (stream, peer) {
-    const ticket = this._ticketFor(stream, peer)
-    if (ticket !== null) this.takeIn(stream, peer, ticket, null)
+    const ticket = this.ticketFor(peer)
+    if (ticket === null) stream.close()
+    else this.takeIn(stream, peer, ticket, null)
   }
 
-  // null: turned away.
-  _ticketFor (stream, peer) {
+  /** A ticket for who may come in; null: it is counted as turned away, and its stream is still there. */
+  ticketFor (peer) {
     const ticket = this._penalties.refuses(peer.address) ? 'penalty' : this._limits.enter(peer.address)
     if (typeof ticket === 'string') {
-      this._turnAway(stream, peer, ticket)
+      this._turnAway(peer, ticket)
       return null
     }
     ticket.victim?.giveWay?.()
@@ -110,7 +116,7 @@ class Admission {
    */
   takeIn (stream, peer, ticket, context) {
     stream.limitUnacked(unackedMs(this._server._options))
-    if (context === null) this._admit(stream, peer, ticket)
+    if (context === null) this.take(stream, peer, ticket)
     else this._secure(stream, peer, ticket, context)
   }
 
@@ -119,7 +125,7 @@ class Admission {
     const { tlsHandshakeTimeout: seconds } = this._server._options
     const handshake = new Handshake(binding.tlsServer(stream, context), seconds * 1000, `${seconds} s (tlsHandshakeTimeout)`, (err, secured) => {
       this._handshakes.delete(handshake)
-      if (err === null && !isProof(secured)) return this._admit(secured, peer, ticket)
+      if (err === null && !isProof(secured)) return this.take(secured, peer, ticket)
       this._limits.leave(ticket)
       if (err === null) farewell(secured)
       if (this._isClosing) return this._onEmpty()
@@ -136,7 +142,9 @@ class Admission {
     this._handshakes.set(handshake, ticket)
   }
 
-  _admit (stream, peer, ticket) {
+  /** It speaks SSH from here on. stream: open, of TLS or not; null: it has gone meanwhile. */
+  take (stream, peer, ticket) {
+    if (stream === null) return this._limits.leave(ticket)
     try {
       const connection = new Connection(this._server, stream, peer, ticket)
       ticket.giveWay = () => connection.close('max_unauthenticated')
@@ -150,11 +158,10 @@ class Admission {
     }
   }
 
-  _turnAway (stream, { address, port, transport }, reason) {
+  _turnAway ({ address, port, transport }, reason) {
     const remote = address === '' ? {} : { remote_addr: address, remote_port: port }
     this._counters.count('refused', reason)
     this._logRefusal('connection rejected', { ...remote, transport, reason })
-    stream.close()
   }
 
   /** A client is gone. offence: of penalties.js, or null. */
@@ -180,6 +187,7 @@ class Admission {
   async close (drainMs) {
     this._isClosing = true
     for (const handshake of this._handshakes.keys()) handshake.close()
+    this.visitors.close()
     await Promise.all([...this.connections].map(async (connection) => {
       await connection.end(drainMs, 'server_closed')
       return connection.closed

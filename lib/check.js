@@ -17,6 +17,7 @@ const { loadCredentials, loadHostKeys } = require('./credentials')
 const { Lookups } = require('./lookups')
 const { clientOptions, serverOptions } = require('./options')
 const { Policy } = require('./policy')
+const { readSecret } = require('./stealth')
 const { clientContext, serverContexts } = require('./tls-files')
 
 /**
@@ -36,6 +37,7 @@ async function checkServe (raw, { hostKeys = true, files = true } = {}) {
   if (hostKeys) await loadHostKeys(options)
   await serverContexts(options.places, options)
   if (options.acmeDomain !== undefined) await openAuthority(options)
+  await readSecret(options)
   const { authorizer, problems } = await loadAuthorizer(options)
   const authorities = authorizer.authorities().map(({ source, line, type, blob }) =>
     ({ source, line, type, fingerprint: binding.fingerprint(blob) }))
@@ -52,6 +54,7 @@ async function checkConnect (raw) {
   const options = clientOptions(raw)
   await loadCredentials(options)
   if (options.transport === 'tls') await clientContext(options)
+  await readSecret(options)
   return { config: formatConfig('connect', options) }
 }
 

@@ -26,7 +26,7 @@ const { TomlProblem, parseToml } = require('./toml')
 const MAX_FILE = 1024 * 1024
 const SECTIONS = ['server', 'forwarding', 'listeners', 'client', 'profiles']
 const PARTS = { default: 'default', rules: 'rules', 'permit-listen': 'permitListen' }
-const LISTENER = { transport: 'transport', listen: 'listen', 'tls-cert': 'tlsCert', 'tls-key': 'tlsKey', 'tls-alpn': 'tlsAlpn' }
+const LISTENER = { transport: 'transport', listen: 'listen', 'tls-cert': 'tlsCert', 'tls-key': 'tlsKey', 'tls-alpn': 'tlsAlpn', stealth: 'stealth' }
 const LOG = ['log-level', 'log-format', 'log-time', 'log-file', 'quiet']
 
 // Flags that are called otherwise than their option.
@@ -34,7 +34,7 @@ const RENAMED = { serve: { key: 'hostKey' }, connect: {} }
 
 // Their value is a path, or several: a file's own folder is where they begin.
 const PATHS = new Set([
-  'serve:hostKey', 'authorizedKeys', 'certAuthority', 'revokedKeys', 'tlsCert', 'tlsKey', 'acmeCache', 'acmeCa', 'acmeEabHmacFile',
+  'serve:hostKey', 'authorizedKeys', 'certAuthority', 'revokedKeys', 'tlsCert', 'tlsKey', 'stealthSecret', 'acmeCache', 'acmeCa', 'acmeEabHmacFile',
   'identity', 'certificate', 'hostCertificate', 'knownHosts', 'tlsCa', 'control'
 ])
 

@@ -20,6 +20,8 @@ const REASONS = {
     'authorize_refused', 'authorize_busy', 'authorize_timeout', 'authorize_failed',
     'unsupported_method', 'invalid_user', 'unsupported_key', 'bad_signature'
   ],
+  // those who came to a listener with stealth and were no clients, or did not say so in time
+  visitors: ['silent', 'tls', 'late', 'plain', 'bad', 'too_long', 'served', 'site', 'crowded'],
   // channels that clients have asked for in vain
   channelsRefused: ['prohibited', 'connect_failed', 'unknown_type', 'shortage'],
   // certificates that were asked for

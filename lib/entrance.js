@@ -12,6 +12,8 @@ class Entrance {
     this._server = server
     this.transport = place.transport
     this.context = context // another one when it is reloaded
+    /** Whether it passes for a web server. */
+    this.isStealthy = place.stealth === true
     this.handle = place.fd === undefined ? listen(place.address, place.port) : adopt(place.fd)
     this.handle.owner = this
     this.address = { ...this.handle.address(), transport: place.transport }
@@ -33,7 +35,8 @@ class Entrance {
 /** What tells places from one another: port 0 may be there twice. */
 function placeKeys (places) {
   const seen = new Map()
-  return formatPlaces(places).map((name) => {
+  return formatPlaces(places).map((place, index) => {
+    const name = places[index].stealth ? `${place} stealth` : place
     const count = (seen.get(name) ?? 0) + 1
     seen.set(name, count)
     return `${name} ${count}`

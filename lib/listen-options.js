@@ -2,15 +2,20 @@
 
 /**
  * Where a server listens, and what speaks there: the options listen, listeners,
- * transport, tlsCert and tlsKey become one list of places. Pure.
+ * transport, stealth, tlsCert and tlsKey become one list of places. Pure.
  */
 
 const { optionError } = require('./errors')
 const { formatHostPort, printable } = require('./addresses')
-const { oneOf, pathOrBytes, protocols, serverListen, several } = require('./option-checks')
+const { flag, oneOf, pathOrBytes, protocols, serverListen, several } = require('./option-checks')
 
 /** What a server can speak on a port of its own, and which port that mostly is. */
 const DEFAULT_PORTS = { tcp: 22, tls: 443 }
+// What nginx has to choose from, without HTTP/2: who has just this looks like it
+// in all of its handshakes.
+const NGINX_ALPN = 'http/1.1,http/1.0,http/0.9'
+
+const NO_STEALTH = 'makes sense only for tls: what is to pass for a web server has to be one of https'
 const SCHEME = /^([a-z]+):\/\/(.*)$/i
 
 const transportOf = oneOf(Object.keys(DEFAULT_PORTS), ['iroh'])
@@ -24,9 +29,9 @@ function listenSpec (name, value) {
   return { ...serverListen(name, match[2]), transport: scheme }
 }
 
-const ENTRY = { transport: transportOf, listen: several(listenSpec), tlsCert: pathOrBytes, tlsKey: pathOrBytes, tlsAlpn: protocols }
+const ENTRY = { transport: transportOf, listen: several(listenSpec), tlsCert: pathOrBytes, tlsKey: pathOrBytes, tlsAlpn: protocols, stealth: flag }
 
-/** One of `listeners`: { transport, listen, tlsCert, tlsKey, tlsAlpn }. */
+/** One of `listeners`: { transport, listen, tlsCert, tlsKey, tlsAlpn, stealth }. */
 function listenerEntry (name, value) {
   if (value === null || typeof value !== 'object' || Array.isArray(value) || value instanceof Uint8Array) {
     throw optionError(name, `must be objects { ${Object.keys(ENTRY).join(', ')} }`)
@@ -54,12 +59,14 @@ function formatPlaces (list) {
   return list.map(({ transport, address, port, fd }) => `${transport}://${fd === undefined ? formatHostPort(address, port) : `fd:${fd}`}`)
 }
 
-function placesOf (list, { transport, tlsCert, tlsKey, tlsAlpn, acmeDomain }) {
+function placesOf (list, { transport, tlsCert, tlsKey, tlsAlpn, acmeDomain, stealth }) {
   const isAcme = acmeDomain !== undefined && tlsCert === undefined && tlsKey === undefined
+  if (stealth && tlsAlpn !== undefined) throw optionError('tlsAlpn', 'makes no sense together with stealth, which has nginx\'s')
+  const alpn = stealth ? NGINX_ALPN : tlsAlpn
   return list.map((one) => {
     const place = { ...one, transport: one.transport ?? transport }
     if (place.transport !== 'tls') return place
-    return { ...place, ...isAcme ? { isAcme } : { tlsCert, tlsKey }, ...tlsAlpn !== undefined && { tlsAlpn } }
+    return { ...place, ...isAcme ? { isAcme } : { tlsCert, tlsKey }, ...alpn !== undefined && { tlsAlpn: alpn }, ...stealth && { stealth } }
   })
 }
 
@@ -69,7 +76,12 @@ function checkPlaces (places, option, options) {
     if (place.tlsCert === undefined) throw optionError(option('tlsCert'), 'is required for tls: the certificate and those it was signed with, PEM; or acmeDomain, to be given one')
     if (place.tlsKey === undefined) throw optionError(option('tlsKey'), 'is required for tls: the certificate\'s private key, PEM')
   }
+  for (const one of options.listeners ?? []) {
+    const mine = placesOf(one.listen, { transport: options.transport, ...one })
+    if (one.stealth && mine.every((place) => place.transport !== 'tls')) throw optionError('listeners', `stealth ${NO_STEALTH}`)
+  }
   if (places.some((one) => one.transport === 'tls')) return
+  if (options.stealth) throw optionError('stealth', NO_STEALTH)
   for (const name of ['tlsCert', 'tlsKey', 'tlsAlpn']) {
     if (options[name] !== undefined) throw optionError(name, 'nothing listens for tls: set transport, or listen to tls://addr:port')
   }
@@ -83,7 +95,7 @@ function checkAcme (places, { tlsCert }) {
 
 /**
  * All places that checked options of serve() name: { transport, address, port }, or
- * { transport, fd }, and for tls tlsAlpn, and tlsCert and tlsKey or isAcme. What an entry of
+ * { transport, fd }, and for tls tlsAlpn, stealth (true), and tlsCert and tlsKey or isAcme. What an entry of
  * listeners leaves out is that of the options.
  */
 function listenPlaces (options) {
@@ -104,4 +116,4 @@ function defaultPlace ({ transport }) {
   return { address: '0.0.0.0', port: DEFAULT_PORTS[transport] }
 }
 
-module.exports = { DEFAULT_PORTS, defaultPlace, formatPlaces, listenPlaces, listenSpec, listenerEntry }
+module.exports = { DEFAULT_PORTS, NGINX_ALPN, defaultPlace, formatPlaces, listenPlaces, listenSpec, listenerEntry }

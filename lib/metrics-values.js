@@ -54,6 +54,8 @@ function serverFamilies (stats, engine, delay) {
     byReason('connections_refused', 'Connections that were turned away, before any SSH.', stats.refused),
     counter('accept_errors', 'Connections that could not be accepted, for want of descriptors or memory.', stats.acceptErrors),
     counter('tls_failures', 'TLS handshakes that have failed.', stats.tlsFailures),
+    gauge('visitors', 'Connections to listeners with stealth that have not shown that they are clients.', stats.visiting),
+    byReason('visitors', 'Connections to listeners with stealth that were no clients.', stats.visitors),
     gauge('sessions', 'Clients that are logged in.', stats.sessions),
     counter('logins', 'Clients that have logged in.', stats.logins),
     byReason('logins_refused', 'Keys that were refused.', stats.rejected),

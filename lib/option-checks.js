@@ -268,6 +268,14 @@ function control (name, value) {
   return value === true ? true : controlPath(name, value)
 }
 
+/** 'http://host[:port]' => { host, port }, or a string that says what is wrong. */
+function parseUpstream (text) {
+  const url = /^http:\/\/[^/?#@]+\/?$/i.test(text) && URL.canParse(text) ? new URL(text) : null
+  if (url === null || url.port === '0') return 'must be http://host[:port]: where the site is, without a path'
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  return { host, port: url.port === '' ? 80 : Number(url.port), text: url.origin }
+}
+
 module.exports = {
   abortSignal,
   callback,
@@ -283,6 +291,7 @@ module.exports = {
   metricsListen,
   oneOf,
   parseDuration,
+  parseUpstream,
   parsedBy,
   passphrase,
   pathOrBytes,

@@ -16,7 +16,7 @@ const { LEVELS, FORMATS } = require('./log')
 const { DEFAULT_PORTS, defaultPlace, listenPlaces, listenSpec, listenerEntry } = require('./listen-options')
 const { parseProxies } = require('./proxies')
 const {
-  abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, metricsListen, oneOf, parsedBy, passphrase, pathOrBytes, pin, protocols, remoteBind, seconds, serverAddress, several, socketPath, socksAuth, socksListen, text
+  abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, metricsListen, oneOf, parseUpstream, parsedBy, passphrase, pathOrBytes, pin, protocols, remoteBind, seconds, serverAddress, several, socketPath, socksAuth, socksListen, text
 } = require('./option-checks')
 const { network, penalties } = require('./penalty-options')
 const { ACME, completeAcme } = require('./acme/options')
@@ -147,6 +147,8 @@ const MAX_PENDING = [integer(1, 65536), 128]
 // eslint-disable-next-line no-control-regex
 const USER = text(255, /^(?!-)[^\x00-\x1f\x7f]+$/, 'a user name of 1 to 255 characters')
 
+const SERVER_NAME = text(64, /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/, 'what a web server calls itself, of 1 to 64 printable characters')
+
 const COMMON = {
   control: [control, 'off'],
   transport: [oneOf(Object.keys(DEFAULT_PORTS), ['iroh']), 'tcp'],
@@ -181,6 +183,7 @@ const CLIENT = {
   tlsAlpn: [protocols],
   insecure: [flag, false],
   stealth: [flag, false],
+  stealthSecret: [pathOrBytes],
   identity: [several(pathOrBytes)],
   certificate: [several(pathOrBytes, 0), []],
   user: [USER, 'alknet'],
@@ -225,6 +228,13 @@ const SERVER = {
   tlsAlpn: [protocols],
   tlsHandshakeTimeout: [seconds(1, DAY), 10],
   ...Object.fromEntries(Object.entries(ACME).map(([name, check]) => [name, [check]])),
+  stealth: [flag, false],
+  stealthUpstream: [parsedBy(parseUpstream)],
+  stealthSecret: [pathOrBytes],
+  stealthServer: [SERVER_NAME, 'nginx/1.22.1'],
+  stealthHeadTimeout: [seconds(1, DAY), 60],
+  stealthIdleTimeout: [seconds(1, DAY), 75],
+  maxVisitors: [integer(1, 65536), 512],
   forwarding: [forwarding, forwarding('forwarding', {})],
   maxConnectionsPerIp: [integer(0, 1e6), 0],
   maxAuthAttempts: [integer(1, 1000), 10],
@@ -249,14 +259,13 @@ const SERVER = {
 const PLANNED_CLIENT = [
   'peer', 'irohRelay'
 ]
-const PLANNED_SERVER = [
-  'stealth', 'stealthUpstream'
-]
+const PLANNED_SERVER = []
 
 // What a server takes over while it runs. The rest waits for the next start.
 const RELOADABLE = [
   'authorizedKeys', 'certAuthority', 'revokedKeys', 'forwarding', 'maxConnectionsPerIp', 'maxAuthAttempts', 'maxUnauthenticated', 'maxUnauthenticatedPerIp', 'evictAfterMs', 'evictSilentAfterMs', 'loginGrace',
   'tlsCert', 'tlsKey', 'tlsAlpn', 'tlsHandshakeTimeout',
+  'stealthUpstream', 'stealthSecret', 'stealthServer', 'stealthHeadTimeout', 'stealthIdleTimeout', 'maxVisitors',
   'penalties', 'penaltyExempt', 'maxSessions', 'maxLookups', 'maxChannels', 'maxRemoteForwards', 'takeoverTimeout', 'connectTimeout', 'proxy', 'keepalive', 'keepaliveMax', 'authorize', 'authorizeTimeout'
 ]
 
@@ -326,9 +335,9 @@ function isLoopback (address) {
 const STEALTH_ALPN = 'h2,http/1.1'
 
 // What would have no effect is a mistake, and one about trust is a grave one.
-function checkTls ({ transport, stream, server, tlsServerName, tlsCa, tlsAlpn, insecure, stealth }) {
+function checkTls ({ transport, stream, server, tlsServerName, tlsCa, tlsAlpn, insecure, stealth, stealthSecret }) {
   if (transport !== 'tls') {
-    for (const [name, isSet] of [['tlsServerName', tlsServerName !== undefined], ['tlsCa', tlsCa.length > 0], ['tlsAlpn', tlsAlpn !== undefined], ['insecure', insecure], ['stealth', stealth]]) {
+    for (const [name, isSet] of [['tlsServerName', tlsServerName !== undefined], ['tlsCa', tlsCa.length > 0], ['tlsAlpn', tlsAlpn !== undefined], ['insecure', insecure], ['stealth', stealth], ['stealthSecret', stealthSecret !== undefined]]) {
       if (isSet) throw optionError(name, 'makes sense only with the transport tls')
     }
     return
@@ -394,6 +403,11 @@ function serverOptions (options) {
   }
   completeAcme(out)
   out.places = listenPlaces(out)
+  if (!out.places.some((one) => one.stealth)) {
+    for (const name of ['stealthUpstream', 'stealthSecret']) {
+      if (out[name] !== undefined) throw optionError(name, 'makes sense only with stealth')
+    }
+  }
   if (out.listeners === undefined) out.listen ??= [defaultPlace(out)]
   checkMetrics(out)
   return out

@@ -18,6 +18,7 @@ function serverStats (server) {
     notedSources: sources,
     remoteForwards: server._places.size,
     certificateExpires: server._expires === undefined ? null : server._expires.getTime() / 1000,
+    visiting: admission.visitors.count,
     workers: workers.size,
     bytesIn: bytes.here.received + bytes.there.received,
     bytesOut: bytes.here.sent + bytes.there.sent,

@@ -33,6 +33,7 @@ const { Reserved } = require('./reserved')
 const { ServerSession } = require('./server-session')
 const { serverStats } = require('./server-stats')
 const { rarely } = require('./listener')
+const { readSecret } = require('./stealth')
 const { certificateOf, serverContexts } = require('./tls-files')
 const { Workers } = require('./workers/workers')
 
@@ -199,7 +200,7 @@ class Server extends EventEmitter {
   }
 
   async _reload (changes, check) {
-    const { raw, options, auth, problem } = await this._read(changes).catch((err) => ({ problem: err }))
+    const { raw, options, auth, secret, problem } = await this._read(changes).catch((err) => ({ problem: err }))
     if (problem !== undefined) {
       await this._renewTls(check)
       throw problem
@@ -208,6 +209,7 @@ class Server extends EventEmitter {
     check()
     this._takeOver(raw, options, auth, read.contexts ?? [])
     this._acme?.refresh()
+    this._admission.visitors.useSecret(secret)
     return read.problem
   }
 
@@ -216,7 +218,7 @@ class Server extends EventEmitter {
       ? { ...onlyInCode(this._raw), ...await changes() }
       : { ...this._raw, ...changes })
     const options = serverOptions(raw)
-    return { raw, options, auth: await loadAuthorizer(options) }
+    return { raw, options, auth: await loadAuthorizer(options), secret: await readSecret(options) }
   }
 
   // What is wrong with the rest must not let a certificate expire.
@@ -429,7 +431,7 @@ class Server extends EventEmitter {
   }
 
   _checkClosed () {
-    if (this._open > 0 || this.connections > 0 || this._workers?.isRunning || this._resolveClosed === null) return
+    if (this._open > 0 || this.connections > 0 || this._admission.visitors.count > 0 || this._workers?.isRunning || this._resolveClosed === null) return
     this._resolveClosed()
     this._resolveClosed = null
     this.emit('close')
@@ -468,9 +470,11 @@ async function startServer (raw) {
   const { signal } = options
   if (signal?.aborted) throw canceled('listen', signal.reason)
   const { keys, problems } = await loadHostKeys(options)
+  const secret = await readSecret(options)
   const server = new Server(withoutSignal(options), keys)
   for (const { source, message } of problems) server._log.warn('host certificate of no use', { source, problem: message })
   server._raw = server._inForce = withoutSignal(raw)
+  server._admission.visitors.useSecret(secret)
   try {
     const contexts = await server._openContexts(options)
     await server._loadAuth()

@@ -11,6 +11,7 @@ const { openControl } = require('./control-socket')
 const { loadCredentials } = require('./credentials')
 const { DuplexTransport } = require('./duplex')
 const { Session } = require('./session')
+const { readSecret } = require('./stealth')
 const { clientContext } = require('./tls-files')
 
 /**
@@ -33,7 +34,8 @@ async function beginSession (options, duplex) {
   if (signal?.aborted) throw canceled('connect', signal.reason)
   const credentials = await loadCredentials(options)
   const tls = options.transport === 'tls' ? await clientContext(options) : null
-  const session = new Session(options, { ...credentials, tls }, duplex)
+  const secret = await readSecret(options)
+  const session = new Session(options, { ...credentials, tls, secret }, duplex)
   try {
     onSession?.(session)
     await session._openMetrics()

@@ -44,13 +44,14 @@ const { noSession } = require('./waiting')
  * else an AlknetError.
  */
 class Session extends EventEmitter {
-  /** options: of clientOptions(). tls: the addon's TlsContext of that transport, or null. duplex: the transport, when it is a stream of the user's, or null. */
-  constructor (options, { keys, known, tls }, duplex) {
+  /** options: of clientOptions(). tls: the addon's TlsContext of that transport, or null. secret: of stealth, or null. duplex: the transport, when it is a stream of the user's, or null. */
+  constructor (options, { keys, known, tls, secret }, duplex) {
     super()
     this._options = options
     this._keys = keys
     this._known = known
     this._tls = tls
+    this._secret = secret
     this._duplex = duplex
     this._log = options.log === null ? NO_LOG : createLogger(options.log)
     this._openMs = options.openTimeout * 1000

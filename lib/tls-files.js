@@ -13,6 +13,7 @@ const tls = require('tls')
 const binding = require('./binding')
 const { AlknetError, canceled, optionError } = require('./errors')
 const { readInput } = require('./files')
+const { NGINX_ALPN } = require('./listen-options')
 
 const MAX_PEM = 1024 * 1024
 
@@ -103,7 +104,7 @@ function certificateOf (context) {
 
 /** A server's context of bytes: PEM. */
 async function contextOf (cert, key, passphrase, alpn) {
-  const context = await binding.tlsServerContext(cert, key, passphrase, alpn)
+  const context = await binding.tlsServerContext(cert, key, passphrase, alpn, alpn === NGINX_ALPN)
   certificates.set(context, describeCertificate(cert))
   return context
 }

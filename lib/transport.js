@@ -7,6 +7,7 @@ const { AlknetError, canceled } = require('./errors')
 const { canonicalHost, formatHostPort } = require('./addresses')
 const { dialThrough } = require('./dial-through')
 const { unackedMs } = require('./keepalive')
+const { greet } = require('./stealth')
 const { secure } = require('./tls-handshake')
 
 /**
@@ -22,11 +23,12 @@ async function openTransport (session, server, signal) {
   const { tlsServerName, insecure, connectTimeout } = session._options
   if (insecure) session._log.error('TLS CERTIFICATE NOT CHECKED: only the host key says who the server is', {})
   const name = tlsServerName ?? canonicalHost(server?.host ?? '')
-  return secure(binding.tlsClient(stream, session._tls, name), {
+  const secured = await secure(binding.tlsClient(stream, session._tls, name), {
     timeoutMs: Math.max(1, connectTimeout * 1000 - (performance.now() - began)),
     limit: `${connectTimeout} s (connectTimeout)`,
     signal
   })
+  return session._secret === null ? secured : greet(secured, session._secret, name)
 }
 
 /** What the transport goes over: TCP, or a stream of the user's. */

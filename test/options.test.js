@@ -83,10 +83,22 @@ describe('options', () => {
     for (const name of ['peer', 'irohRelay']) {
       refuses(() => clientOptions({ ...CLIENT, [name]: 'x' }), name, /not available yet/)
     }
-    for (const name of ['stealth']) {
-      refuses(() => serverOptions({ ...SERVER, [name]: false }), name, /not available yet/)
-    }
     refuses(() => clientOptions({ ...CLIENT, transport: 'iroh' }), 'transport', /not available yet/)
+  })
+
+  it('of stealth are for tls, and for stealth', () => {
+    const tls = { tlsCert: 'c', tlsKey: 'k', listen: 'tls://127.0.0.1:1' }
+    const wrong = (options, name, message) => refuses(() => serverOptions({ ...SERVER, ...options }), name, message)
+    wrong({ stealth: true }, 'stealth', /only for tls/)
+    wrong({ listeners: [{ listen: 'tls://127.0.0.1:1', tlsCert: 'c', tlsKey: 'k' }, { listen: '127.0.0.1:2', stealth: true }] }, 'listeners', /stealth makes sense only for tls/)
+    wrong({ ...tls, stealthSecret: 'x' }, 'stealthSecret', /only with stealth/)
+    wrong({ ...tls, stealthUpstream: 'http://a' }, 'stealthUpstream', /only with stealth/)
+    for (const url of ['https://a', 'http://', 'http://a/b', 'http://u@a', 'http://a:0', 'http://a:70000', 'a:1', 5]) wrong({ ...tls, stealth: true, stealthUpstream: url }, 'stealthUpstream', /must be/)
+    for (const name of ['', ' a', 'a\nb', 'a'.repeat(65), 'ä']) wrong({ ...tls, stealth: true, stealthServer: name }, 'stealthServer', /what a web server calls itself/)
+    const { places, stealthUpstream, stealthServer } = serverOptions({ ...SERVER, ...tls, stealth: true, stealthUpstream: 'http://[::1]:8080' })
+    assert.deepStrictEqual([places[0].stealth, stealthUpstream.host, stealthUpstream.port, stealthServer], [true, '::1', 8080, 'nginx/1.22.1'])
+    assert.strictEqual(serverOptions({ ...SERVER, listeners: [{ ...tls, stealth: false }, tls], stealth: true }).places.filter((one) => one.stealth).length, 1)
+    refuses(() => clientOptions({ ...CLIENT, stealthSecret: 'x' }), 'stealthSecret', /only with the transport tls/)
   })
 
   it('have a port for each transport', () => {

@@ -4,13 +4,11 @@
 
 const { Option } = require('commander')
 const {
-  DRAIN_MS, addCommon, addPlanned, gather, metricsLine, number, onStop, passphrase, placeOf, printer, repeatable, rules, value
+  DRAIN_MS, addCommon, gather, metricsLine, number, onStop, passphrase, placeOf, printer, repeatable, rules, value
 } = require('./shared')
 const { openLog, withLogFile } = require('./log-file')
 const { usage } = require('./running')
 const { notifier, withSockets } = require('./service')
-
-const PLANNED = ['--stealth', '--stealth-upstream <url>']
 
 const RENAMED = { key: 'hostKey' }
 
@@ -133,6 +131,13 @@ function addFlags (command) {
     .addOption(value('--acme-eab-kid <id>', 'key identifier of an account at the CA, to bind ours to (default: none)'))
     .addOption(value('--acme-eab-hmac-file <path>', 'its key, base64url'))
     .addOption(number('--tls-handshake-timeout <seconds>', 'time for a client\'s TLS handshake (default: 10)'))
+    .addOption(new Option('--stealth', 'pass for a web server, an nginx that has no page, on the listeners for tls'))
+    .addOption(value('--stealth-upstream <url>', 'hand those who are no clients to the site at http://HOST[:PORT] instead'))
+    .addOption(value('--stealth-secret <path>', 'a file, the same at the clients: who cannot show that it knows it gets no SSH'))
+    .addOption(value('--stealth-server <name>', 'what the web server calls itself (default: nginx/1.22.1)'))
+    .addOption(number('--stealth-head-timeout <seconds>', 'its time for a TLS handshake and a whole request (default: 60)'))
+    .addOption(number('--stealth-idle-timeout <seconds>', 'its time between two requests (default: 75)'))
+    .addOption(number('--max-visitors <n>', 'connections of those who are no clients, or have not said so yet (default: 512)'))
     .addOption(number('--max-connections-per-ip <n>', '0: no limit (default: 0)'))
     .addOption(number('--max-auth-attempts <n>', 'keys a connection may try or ask about (default: 10)'))
     .addOption(number('--max-unauthenticated <n>', 'connections not logged in; random early drop from half on (default: 100)'))
@@ -152,8 +157,7 @@ function addFlags (command) {
     .addOption(repeatable('--permit-listen <rule>', 'address:port [principals] [transports] that clients may listen on here, or none (repeatable; default: loopback:1024-65535)'))
   rules(command, flagRules)
   addCommon(command)
-  addPlanned(command, PLANNED)
-  return () => gather(command, { kind: 'serve', planned: PLANNED, renamed: RENAMED, flagRules })
+  return () => gather(command, { kind: 'serve', renamed: RENAMED, flagRules })
 }
 
 module.exports = (alknet) => {

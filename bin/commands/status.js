@@ -93,6 +93,7 @@ function counted (stats) {
     ['rejected', byReason(stats.rejected)],
     ['no channel', byReason(stats.channelsRefused)],
     ['penalties', byReason(stats.penalties)],
+    ['visitors', byReason(stats.visitors)],
     ['penalised', stats.penalisedSources === 0 ? '' : `${stats.penalisedSources} source${stats.penalisedSources === 1 ? '' : 's'} now`]
   ].filter(([, text]) => text !== '')
 }

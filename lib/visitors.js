@@ -1,0 +1,148 @@
+'use strict'
+
+/**
+ * Who comes to a listener that passes for a web server:
+ *
+ *   arrived -> TLS, the first bytes (all of it in C) -> an SSH client: to the others
+ *                 |                                        | no room, or a penalty
+ *                 v                                        v
+ *              a visitor -> [asked: the site, or its absence] -> pages -> gone
+ *
+ * Visitors have places of their own: they take none from those who log in, and
+ * nothing is held against a source for a browser in it. When all places are
+ * taken, the oldest goes: first of those that are not with the site.
+ */
+
+const binding = require('./binding')
+const { dialHost } = require('./dial')
+const { unackedMs } = require('./keepalive')
+const { rarely } = require('./listener')
+
+// What nginx says of a site that it cannot reach, and of one that is too slow.
+const BAD_GATEWAY = 502
+const GATEWAY_TIMEOUT = 504
+const NOT_FOUND = 404
+
+/** One connection. Owner of the addon's gate. */
+class Visitor {
+  constructor (visitors, gate, peer) {
+    this._visitors = visitors
+    this._gate = gate
+    this._dialing = null
+    this.peer = peer
+    this.hasSite = false // it has the site's attention
+    this.outcome = null // ours, in place of what the addon says
+    gate.owner = this
+  }
+
+  onssh () {
+    if (!this._visitors._letIn(this, this._gate)) this._gate.serve(NOT_FOUND)
+  }
+
+  async onvisitor () {
+    const { host, port } = this._visitors._options.stealthUpstream
+    const timeoutMs = this._visitors._options.connectTimeout * 1000
+    this._dialing = new AbortController()
+    try {
+      const site = await dialHost(binding, { host, port, timeoutMs, signal: this._dialing.signal })
+      if (this._gate === null) return site.close()
+      this.hasSite = true
+      this._gate.relay(site)
+    } catch (err) {
+      if (this._gate === null) return
+      this._visitors._warn('site failed', { error: err.code })
+      this._gate.serve(err.code === 'ERR_ALKNET_TIMEOUT' ? GATEWAY_TIMEOUT : BAD_GATEWAY)
+    }
+  }
+
+  onclose (outcome) {
+    this._gate = null
+    this._dialing?.abort()
+    this._visitors._left(this, this.outcome ?? outcome)
+  }
+
+  /** It is somebody else's. */
+  leave () {
+    this._gate.owner = null
+    this._gate = null
+  }
+
+  close (outcome = null) {
+    this.outcome = outcome
+    this._gate.close()
+  }
+}
+
+class Visitors {
+  /**
+   * admission: who takes SSH clients. onEmpty(): the last has left.
+   */
+  constructor (server, admission, { counters, log, onEmpty }) {
+    this._server = server
+    this._admission = admission
+    this._counters = counters
+    this._warn = rarely(log)
+    this._log = rarely(log, 'debug')
+    this._onEmpty = onEmpty
+    this._all = new Set() // the oldest first
+    this._secret = null
+  }
+
+  /** How many there are. */
+  get count () {
+    return this._all.size
+  }
+
+  get _options () {
+    return this._server._options
+  }
+
+  /** Another secret from now on: of readSecret(). */
+  useSecret (secret) {
+    this._secret = secret
+  }
+
+  /** Somebody has connected. stream: of the addon, open. context: with what to speak TLS. */
+  arrive (stream, peer, context) {
+    const { stealthServer, stealthHeadTimeout, stealthIdleTimeout, stealthUpstream } = this._options
+    this._makeRoom()
+    stream.limitUnacked(unackedMs(this._options))
+    const gate = binding.openGate(stream, context, stealthServer, this._secret,
+      stealthHeadTimeout * 1000, stealthIdleTimeout * 1000, stealthUpstream !== undefined)
+    this._all.add(new Visitor(this, gate, peer))
+  }
+
+  _makeRoom () {
+    if (this._all.size < this._options.maxVisitors) return
+    const all = [...this._all]
+    const one = all.find(({ hasSite }) => !hasSite) ?? all[0]
+    this._all.delete(one)
+    one.close('crowded')
+  }
+
+  /** False: it has to be a visitor. */
+  _letIn (visitor, gate) {
+    const ticket = this._admission.ticketFor(visitor.peer)
+    if (ticket === null) return false
+    const stream = gate.take()
+    this._all.delete(visitor)
+    visitor.leave()
+    this._admission.take(stream, visitor.peer, ticket)
+    return true
+  }
+
+  _left (visitor, outcome) {
+    const { address, port, transport } = visitor.peer
+    this._all.delete(visitor)
+    this._counters.count('visitors', outcome)
+    this._log('visitor', { remote_addr: address, remote_port: port, transport, reason: outcome })
+    this._onEmpty()
+  }
+
+  /** All are sent away. */
+  close () {
+    for (const one of this._all) one.close()
+  }
+}
+
+module.exports = { Visitors }

@@ -1,0 +1,265 @@
+'use strict'
+
+/** Stealth, at the API: who is let in, who is a visitor, and what is kept of them. */
+
+const assert = require('assert')
+const { once } = require('events')
+const { readFileSync } = require('fs')
+const http = require('http')
+const net = require('net')
+const tls = require('tls')
+const alknet = require('..')
+const { startServer, textOf } = require('./helpers/api')
+const { expectEcho, freePort } = require('./helpers/net')
+const { Probe } = require('./helpers/probe')
+const { get } = require('./helpers/probe-table')
+const { need } = require('./helpers/proc')
+const { suiteScope, testScope } = require('./helpers/scope')
+const { makeCa } = require('./helpers/tls-certs')
+
+const SECRET = Buffer.from('a secret of this test, and no other')
+const OTHER = Buffer.from('another secret, of somebody else')
+// What a client finds where there is no SSH: native says so, libssh that it is over.
+const NO_SSH = ({ code }) => ['ERR_ALKNET_PROTO', 'ERR_ALKNET_LOST'].includes(code)
+const BANNER = 'SSH-2.0-OpenSSH_9.6\r\n'
+
+describe('stealth', function () {
+  this.timeout(60000)
+  const suite = suiteScope()
+  const scope = testScope()
+  let ca, id
+
+  before(function () {
+    need(this, 'openssl')
+    ca = makeCa(suite)
+    id = ca.issue()
+  })
+
+  /** A server that passes for a web server, and sessions with it. */
+  async function stealthy (options = {}) {
+    const made = await startServer(scope, {
+      listen: 'tls://127.0.0.1:0', tlsCert: id.cert, tlsKey: id.key, stealth: true, onConnection: (stream) => stream.pipe(stream), ...options
+    })
+    const { port } = [made.server.address()].flat().find((one) => one.transport === 'tls')
+    const login = (more) => made.login({ transport: 'tls', server: `127.0.0.1:${port}`, tlsCa: ca.cert, ...more })
+    return { ...made, port, login }
+  }
+
+  async function ask (port, text, secure = {}) {
+    const probe = await new Probe().open(port, secure)
+    scope.defer(() => probe.close())
+    await probe.write(Buffer.from(text, 'latin1'))
+    return probe
+  }
+
+  async function answerTo (port, text, secure) {
+    const probe = await ask(port, text, secure)
+    await probe.ended
+    probe.close()
+    return probe.said.toString('latin1')
+  }
+
+  const echo = async (session) => {
+    const stream = await session.open({ host: 'alknet-echo', port: 0 })
+    await expectEcho(stream)
+    stream.destroy()
+  }
+
+  /** Resolves when the server's numbers are so. */
+  async function counts (server, isSo) {
+    while (!isSo(server.stats())) await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  for (const sshEngine of alknet.versions.engines) {
+    it(`lets in who knows the secret, ${sshEngine}`, async () => {
+      const { server, port, login } = await stealthy({ sshEngine, stealthSecret: SECRET })
+      await echo(await login({ stealthSecret: SECRET }))
+      assert.match(await answerTo(port, BANNER), /^HTTP\/1\.1 400 Bad Request\r\n/)
+      await assert.rejects(login(), NO_SSH)
+      await assert.rejects(login({ stealthSecret: OTHER }), NO_SSH)
+      await counts(server, ({ visitors }) => visitors.bad === 3) // the last thing that it said counts
+      assert.deepStrictEqual([server.stats().accepted, server.stats().visiting], [1, 0])
+    })
+
+    it(`lets in who begins with a banner when there is no secret, ${sshEngine}`, async () => {
+      const { port, login } = await stealthy({ sshEngine })
+      await echo(await login())
+      const probe = await ask(port, 'SSH-2.')
+      await probe.write(Buffer.from('0-x\r\n'))
+      await probe.hear('SSH-2.0-')
+      assert.match(probe.said.toString('latin1'), /^SSH-2\.0-/)
+    })
+  }
+
+  it('takes the secret from a file, with blanks around it', async () => {
+    const file = scope.file('secret', `${SECRET}\n`)
+    const { login } = await stealthy({ stealthSecret: file })
+    await echo(await login({ stealthSecret: SECRET }))
+    await assert.rejects(stealthy({ stealthSecret: scope.file('short', 'x\n') }), { code: 'ERR_ALKNET_OPTION', message: /^stealthSecret: must hold 16 to 1024 bytes/ })
+    await assert.rejects(stealthy({ stealthSecret: '/does/not/exist' }), { code: 'ERR_ALKNET_OPTION', message: /^stealthSecret: cannot read/ })
+    await assert.rejects(login({ stealthSecret: scope.file('long', 'x'.repeat(1027)) }), { code: 'ERR_ALKNET_OPTION', message: /^stealthSecret: .*longer/ })
+  })
+
+  it('takes from nobody in the middle what a client has shown', async () => {
+    const { port, login } = await stealthy({ stealthSecret: SECRET })
+    const front = await tlsRelay(scope, port, ca)
+    // The keys are those of the client's connection, which ends there.
+    await assert.rejects(login({ server: `127.0.0.1:${front.port}`, stealthSecret: SECRET }), NO_SSH)
+    assert.match(front.said(), /^GET \/[\w-]{43} HTTP\/1\.1\r\n/)
+  })
+
+  /** One in the middle that has a right certificate, and passes on what is said. */
+  async function tlsRelay (its, port, ca) {
+    const mine = ca.issue()
+    let said = ''
+    const server = tls.createServer({ cert: readFileSync(mine.cert), key: readFileSync(mine.key) }, (client) => {
+      const behind = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, servername: 'localhost' })
+      client.on('data', (chunk) => { said += chunk.toString('latin1') }).on('error', () => behind.destroy())
+      behind.on('error', () => client.destroy())
+      client.pipe(behind).pipe(client)
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    its.defer(() => server.close())
+    return { port: server.address().port, said: () => said }
+  }
+
+  it('has a first record whose length is another each time', async () => {
+    const { port, login } = await stealthy({ stealthSecret: SECRET })
+    const lengths = new Set()
+    for (let i = 0; i < 4; i++) {
+      const front = await tlsRelay(scope, port, ca)
+      await assert.rejects(login({ server: `127.0.0.1:${front.port}`, stealthSecret: SECRET }))
+      const length = front.said().indexOf('\r\n\r\n') + 4
+      assert(length >= 250 && length <= 1500, String(length))
+      lengths.add(length)
+    }
+    assert(lengths.size > 1, 'four lengths out of a thousand are the same')
+  })
+
+  it('turns away in disguise whom it would turn away', async () => {
+    const { server, port, login } = await stealthy({ stealthSecret: SECRET, maxUnauthenticatedPerIp: 0, maxConnectionsPerIp: 1 })
+    await echo(await login({ stealthSecret: SECRET }))
+    await assert.rejects(login({ stealthSecret: SECRET }), NO_SSH)
+    assert.strictEqual(server.stats().refused.max_connections_per_ip, 1)
+    assert.match(await answerTo(port, get('/', 'Host: a\r\nConnection: close\r\n')), /^HTTP\/1\.1 404 /)
+  })
+
+  it('holds nothing against visitors, and counts them', async () => {
+    const { server, port, login } = await stealthy({ stealthSecret: SECRET, penalties: { noauth: 60, min: 1 }, maxUnauthenticated: 2 })
+    for (let i = 0; i < 8; i++) assert.match(await answerTo(port, BANNER), /^HTTP\/1\.1 400 /)
+    assert.match(await answerTo(port, get('/', 'Host: a\r\nConnection: close\r\n')), / 404 /)
+    assert.match(await answerTo(port, get(), null), /The plain HTTP request was sent to HTTPS port/)
+    assert.match(await answerTo(port, get(`/${'a'.repeat(9000)}`)), / 414 /)
+    const silent = await new Probe().open(port, null)
+    silent.cut()
+    await silent.ended
+    silent.close()
+    await assert.rejects(once(tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['x'] }), 'secureConnect'))
+    await counts(server, ({ visitors }) => visitors.tls === 1 && visitors.silent === 1 && visitors.bad === 8 && visitors.too_long === 1)
+    assert.deepStrictEqual(server.stats().visitors, { silent: 1, tls: 1, late: 0, plain: 1, bad: 8, too_long: 1, served: 1, site: 0, crowded: 0 })
+    assert.deepStrictEqual([server.stats().notedSources, server.stats().refused.max_unauthenticated], [0, 0])
+    await echo(await login({ stealthSecret: SECRET }))
+  })
+
+  it('has the oldest visitor make room, and never a client', async () => {
+    const { server, port, login } = await stealthy({ maxVisitors: 2 })
+    const session = await login()
+    const first = await new Probe().open(port, {})
+    const second = await new Probe().open(port, null)
+    assert.strictEqual(server.stats().visiting, 2)
+    const third = await new Probe().open(port, {})
+    await first.ended
+    await echo(session)
+    await counts(server, ({ visitors }) => visitors.crowded === 1)
+    for (const one of [first, second, third]) one.close()
+    await counts(server, ({ visiting }) => visiting === 0)
+  })
+
+  it('closes who takes too long, and counts that', async () => {
+    const { server, port } = await stealthy({ stealthHeadTimeout: 1, stealthIdleTimeout: 1 })
+    const slow = [await ask(port, 'GET / HTTP/1.1\r\nHost:'), await ask(port, '\x16\x03\x01\x00\x20', null), await ask(port, 'GET /', null)]
+    const silent = await new Probe().open(port, {})
+    for (const one of [...slow, silent]) {
+      await one.ended
+      assert.deepStrictEqual([one.end, one.said.length], ['fin', 0])
+      assert(one.elapsed > 900, String(one.elapsed))
+      one.close()
+    }
+    await counts(server, ({ visiting }) => visiting === 0)
+    assert.deepStrictEqual([server.stats().visitors.late, server.stats().visitors.silent], [3, 1])
+  })
+
+  it('hands visitors to a site, and back what it says', async () => {
+    const seen = []
+    const site = http.createServer((request, response) => {
+      seen.push(`${request.method} ${request.url} ${request.headers.host}`)
+      request.resume().once('end', () => response.end('of the site'))
+    })
+    site.listen(0, '127.0.0.1')
+    await once(site, 'listening')
+    scope.defer(() => { site.closeAllConnections(); site.close() })
+    const { server, port, login } = await stealthy({ stealthUpstream: `http://127.0.0.1:${site.address().port}`, stealthSecret: SECRET })
+    const answer = await answerTo(port, get('/x', 'Host: a.example\r\n') + get('/y', 'Host: b.example\r\nConnection: close\r\n'))
+    assert.strictEqual(answer.match(/of the site/g).length, 2)
+    assert.deepStrictEqual(seen, ['GET /x a.example', 'GET /y b.example'])
+    assert.match(await answerTo(port, BANNER), /^HTTP\/1\.1 400 Bad Request\r\n/) // the site's own
+    assert.match(await answerTo(port, get(), null), /nginx\/1\.22\.1/) // no TLS: ours
+    await echo(await login({ stealthSecret: SECRET }))
+    await counts(server, ({ visitors }) => visitors.site === 2 && visitors.plain === 1)
+  })
+
+  it('says what nginx says of a site that is not there', async () => {
+    const log = []
+    const { server, port } = await stealthy({ stealthUpstream: `http://127.0.0.1:${await freePort()}`, log: { write: (line) => { log.push(line) } } })
+    const answer = await answerTo(port, get() + get('/x', 'Host: a\r\nConnection: close\r\n'))
+    assert.match(answer, /^HTTP\/1\.1 502 Bad Gateway\r\nServer: nginx\/1\.22\.1\r\n[^]*keep-alive[^]*HTTP\/1\.1 502 Bad Gateway\r\n[^]*close\r\n/)
+    await counts(server, ({ visitors }) => visitors.served === 1)
+    assert(log.some((line) => /^WARN site failed error=ECONNREFUSED$/.test(line)), log.join('\n'))
+  })
+
+  it('calls itself what it is told to', async () => {
+    const { port } = await stealthy({ stealthServer: 'cloud thing' })
+    const answer = await answerTo(port, 'GET / HTTP/1.0\r\n\r\n')
+    assert.match(answer, /\r\nServer: cloud thing\r\n[^]*<center>cloud thing<\/center>/)
+  })
+
+  it('is one of several listeners, with sessions in common', async () => {
+    const { server, login, keys } = await startServer(scope, {
+      listeners: [
+        { listen: 'tcp://127.0.0.1:0' },
+        { listen: 'tls://127.0.0.1:0', tlsCert: id.cert, tlsKey: id.key },
+        { listen: 'tls://127.0.0.1:0', tlsCert: id.cert, tlsKey: id.key, stealth: true }
+      ],
+      listen: undefined,
+      stealthSecret: SECRET,
+      onConnection: (stream) => stream.pipe(stream)
+    })
+    assert(keys)
+    const [tcp, secure, stealth] = server.address().map(({ port }) => ({ server: `127.0.0.1:${port}` }))
+    const withTls = { transport: 'tls', tlsCa: ca.cert }
+    for (const options of [tcp, { ...secure, ...withTls }, { ...stealth, ...withTls, stealthSecret: SECRET }]) await echo(await login(options))
+    assert.strictEqual(server.sessions().length, 3)
+    const ports = server.address().map(({ port }) => port)
+    const plain = net.connect(ports[0], '127.0.0.1')
+    scope.defer(() => { plain.destroy() })
+    plain.end()
+    assert.match(await textOf(plain), /^SSH-2\.0-/)
+    const visitor = await new Probe().open(ports[2], {})
+    await server.close()
+    await visitor.ended
+    visitor.close()
+  })
+
+  it('takes over another secret, and another site, while it runs', async () => {
+    const { server, port, login } = await stealthy({ stealthSecret: SECRET })
+    const before = await login({ stealthSecret: SECRET })
+    await server.reloadAll({ stealthSecret: OTHER, stealthServer: 'another' })
+    await echo(before)
+    await echo(await login({ stealthSecret: OTHER }))
+    await assert.rejects(login({ stealthSecret: SECRET }))
+    assert.match(await answerTo(port, 'GET / HTTP/1.0\r\n\r\n'), /Server: another/)
+    await assert.rejects(server.reloadAll({ stealthSecret: Buffer.from('short') }), { code: 'ERR_ALKNET_OPTION' })
+    await echo(await login({ stealthSecret: OTHER }))
+  })
+})
