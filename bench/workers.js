@@ -67,6 +67,7 @@ async function turn (load, kind, sessions, round) {
       loginsASecond: sessions / login.seconds,
       loginMs: login.cpu / sessions * 1000,
       mibASecond: down.result.steady.reduce((a, b) => a + b, 0) / MiB,
+      cpuPerGiB: down.cpu / (down.result.whole.reduce((a, b) => a + b, 0) / MiB / 1024 * TRANSFER_MS[1] / 1000),
       processors: down.cpu / down.seconds
     }
     console.error(`${sessions} sessions, ${KINDS[kind]}: ${number(sample.loginsASecond)} logins/s, ${number(sample.mibASecond)} MiB/s with ${number(sample.processors)} processors`)
@@ -76,7 +77,7 @@ async function turn (load, kind, sessions, round) {
   }
 }
 
-const FIELDS = [['loginsASecond', 'logins a second'], ['loginMs', 'ms of CPU a login, server'], ['mibASecond', 'MiB/s down, all sessions'], ['processors', 'processors, server'], ['rss', 'RSS at the start, MB']]
+const FIELDS = [['loginsASecond', 'logins a second'], ['loginMs', 'ms of CPU a login, server'], ['mibASecond', 'MiB/s down, all sessions'], ['cpuPerGiB', 's of CPU a GiB, server'], ['processors', 'processors, server'], ['rss', 'RSS at the start, MB']]
 
 function print (samples, counts) {
   console.log(`| sessions | server | ${FIELDS.map(([, name]) => name).join(' | ')} |\n| --- | --- |${' --- |'.repeat(FIELDS.length)}`)

@@ -65,6 +65,7 @@ async function server (): Promise<void> {
     revokedKeys: 'revoked.krl',
     listen: ['127.0.0.1:0', '[::1]:0'],
     forwarding: { default: 'deny', rules: ['allow metadata:80', { action: 'deny', target: '*:*', principals: ['x'] }], permitListen: 'none' },
+    workers: 1,
     onConnection: (stream, info) => {
       const id: string = info.identity.id
       stream.end(id + info.destination)
@@ -76,6 +77,8 @@ async function server (): Promise<void> {
   const refused: number = running.stats().refused.penalty + running.stats().rejected.unknown_key
   console.log(refused)
   const ids: string[] = running.sessions().map((one) => one.identity.id)
+  const threads: (number | null)[] = running.sessions().map((one) => one.worker)
+  console.log(threads.length + running.stats().workers)
   const remove = running.handle('alknet-x', async (stream, info) => { stream.end(info.destination + ids.length) })
   remove()
   for await (const { stream, info } of running) stream.end(info.user)
