@@ -23,12 +23,9 @@
  * and new keys cost much more to make than to ask for. */
 #include "net/tls.h"
 
-#include <netinet/in.h>
 #include <string.h>
 
 #include <openssl/err.h>
-#include <openssl/rand.h>
-#include <openssl/x509v3.h>
 #include <uv.h>
 
 #include "core/mem.h"
@@ -44,10 +41,7 @@ enum {
   OUT_KEEP = 32 * 1024,    /* memory that an idle stream may keep */
   OUT_IDLE = 8,            /* small flushes in a row until it is idle */
   MAX_PLAIN = SSL3_RT_MAX_PLAIN_LENGTH,
-  RECORD_COST = 64, /* head, tag and padding of a record, or more */
-  PADDED = 16,      /* records that hide how long they are ... */
-  PAD_MIN = 64,     /* ... by so many bytes at least ... */
-  PAD_MASK = 511    /* ... and up to so many more */
+  RECORD_COST = 64 /* head, tag and padding of a record, or more */
 };
 
 typedef struct {
@@ -63,7 +57,6 @@ typedef struct {
   size_t answers;        /* bytes sealed while reading and inner was full */
   uint32_t talk;         /* handshake messages since the last plain bytes */
   uint8_t small_flushes; /* in a row */
-  uint8_t padded;        /* records that are still to be */
   bool is_full;          /* inner's write said false */
   bool is_reading;       /* inside read_on() */
   bool has_ended;        /* end() was taken up */
@@ -218,6 +211,7 @@ static void cut_off(tls_t *t)
 
 /* From inside OpenSSL, which would go through all that is there before it
  * comes back: too much, and it is told that no more has come. */
+/* NOLINTNEXTLINE(readability-function-size): OpenSSL's seven parameters */
 static void on_message(int is_ours, int version, int type, const void *p,
                        size_t len, SSL *ssl, void *data)
 {
@@ -255,6 +249,19 @@ static void settle(tls_t *t, int why)
   }
 }
 
+/* Opens what there is, as much as fits, and gives why it stopped. */
+static int open_records(tls_t *t, char *plain, size_t *len)
+{
+  size_t got;
+  ERR_clear_error(); /* a call that goes well leaves nothing there */
+  for (*len = 0; *len < ALK_READ_BUF; *len += got) {
+    int rc = SSL_read_ex(t->ssl, plain + *len, ALK_READ_BUF - *len, &got);
+    if (rc != 1) return SSL_get_error(t->ssl, rc);
+    t->talk = 0;
+  }
+  return SSL_ERROR_NONE;
+}
+
 /* Reads what there is, and tells the owner, for as long as it wants to hear. */
 static void read_on(tls_t *t)
 {
@@ -264,18 +271,9 @@ static void read_on(tls_t *t)
   int why = SSL_ERROR_NONE;
   while (why == SSL_ERROR_NONE && !is_closing(t) &&
          alk_stream_is(s, ALK_S_READING)) {
-    size_t len = 0, got;
+    size_t len;
     t->is_reading = true;
-    ERR_clear_error(); /* a call that goes well leaves nothing there */
-    while (why == SSL_ERROR_NONE && len < ALK_READ_BUF) {
-      int rc = SSL_read_ex(t->ssl, plain + len, ALK_READ_BUF - len, &got);
-      if (rc != 1) {
-        why = SSL_get_error(t->ssl, rc);
-        continue;
-      }
-      len += got;
-      t->talk = 0;
-    }
+    why = open_records(t, plain, &len);
     if (alk_buf_size(&t->wire.out) > 0) flush(t);
     t->is_reading = false;
     alk_emit_data(s, plain, len);
@@ -486,35 +484,6 @@ static const alk_stream_ops_t ops = {
 
 /* ---- making one */
 
-/* Without the root's dot and without a scope: what certificates hold. */
-static char *plain_name(const char *name)
-{
-  size_t len = strcspn(name, "%");
-  if (len > 0 && name[len - 1] == '.') len--;
-  char *plain = alk_memdup(name, len + 1);
-  plain[len] = '\0';
-  return plain;
-}
-
-static bool is_address(const char *name)
-{
-  struct in6_addr any;
-  return uv_inet_pton(AF_INET, name, &any) == 0 ||
-         uv_inet_pton(AF_INET6, name, &any) == 0;
-}
-
-/* Whom to ask for, and who it has to be. A certificate's common name is not
- * looked at (RFC 9525 §2). */
-static bool set_name(SSL *ssl, char *name)
-{
-  X509_VERIFY_PARAM *p = SSL_get0_param(ssl);
-  if (is_address(name)) return X509_VERIFY_PARAM_set1_ip_asc(p, name) == 1;
-  X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
-                                       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-  return name[0] != '\0' && X509_VERIFY_PARAM_set1_host(p, name, 0) == 1 &&
-         SSL_set_tlsext_host_name(ssl, name) == 1;
-}
-
 /* TLS 1.3 gives new ones each time; those of TLS 1.2 stay good. */
 static bool use_ticket(tls_t *t)
 {
@@ -533,29 +502,8 @@ static bool connect_to(tls_t *t, const char *name)
 {
   SSL_set_connect_state(t->ssl);
   if (name == NULL) return SSL_get_verify_mode(t->ssl) == SSL_VERIFY_NONE;
-  t->peer.name = plain_name(name);
-  return set_name(t->ssl, t->peer.name) && use_ticket(t);
-}
-
-/* Asked by OpenSSL for each record of TLS 1.3; it sees to it that none is
- * longer than a record may be. */
-static size_t pad(SSL *ssl, int type, size_t len, void *data)
-{
-  (void) ssl;
-  (void) len;
-  tls_t *t = data;
-  uint16_t more;
-  if (t->padded == 0 || type != SSL3_RT_APPLICATION_DATA) return 0;
-  t->padded--;
-  if (RAND_bytes((unsigned char *) &more, sizeof more) != 1) more = PAD_MASK;
-  return PAD_MIN + (size_t) (more & PAD_MASK);
-}
-
-static bool start_padding(tls_t *t)
-{
-  t->padded = PADDED;
-  SSL_set_record_padding_callback_arg(t->ssl, t);
-  return SSL_set_record_padding_callback(t->ssl, pad) == 1;
+  t->peer.name = tls_plain_name(name);
+  return tls_set_name(t->ssl, t->peer.name) && use_ticket(t);
 }
 
 static bool set_up(tls_t *t)
@@ -567,7 +515,7 @@ static bool set_up(tls_t *t)
   SSL_set_msg_callback(t->ssl, on_message);
   return SSL_set_msg_callback_arg(t->ssl, t) == 1 &&
          SSL_set_app_data(t->ssl, &t->peer) == 1 &&
-         (!t->peer.ctx->is_disguised || start_padding(t));
+         (!t->peer.ctx->is_disguised || tls_pad_records(t->ssl));
 }
 
 static alk_stream_t *layer(alk_stream_t *inner, alk_tls_ctx_t *ctx, bool server,
@@ -610,7 +558,7 @@ void alk_tls_pad(alk_stream_t *s)
   tls_t *t = self(s);
   if (s->ops != &ops || is_closing(t)) return;
   /* It says no only where the kernel does the sealing, and it does not here. */
-  CHECK(start_padding(t));
+  CHECK(tls_pad_records(t->ssl));
 }
 
 void alk_tls_hang_up(alk_stream_t *s)

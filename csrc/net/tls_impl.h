@@ -69,7 +69,17 @@ bool tls_nginx_dress(alk_tls_ctx_t *ctx);
 /* A connection as OpenSSL's callbacks see it: SSL_get_app_data(). */
 typedef struct {
   alk_tls_ctx_t *ctx;
-  char *name; /* of the server; NULL: it has none, or is us */
+  char *name;     /* of the server; NULL: it has none, or is us */
+  uint8_t padded; /* records that are still to be */
 } tls_peer_t;
+
+/* The next few records of a connection hide how long they are. False: not. */
+bool tls_pad_records(SSL *ssl);
+
+/* A name without the root's dot, an address without its scope: what
+ * certificates hold. */
+char *tls_plain_name(const char *name);
+/* Asks for such a name, which the server then has to prove. */
+bool tls_set_name(SSL *ssl, const char *name);
 
 #endif
