@@ -888,6 +888,8 @@ export interface ServerStatus {
   /** Fingerprints. */
   hostKeys: string[]
   addresses: ServerAddress[]
+  /** The first certificate of tls that expires; problem: why there is no newer one, a code. null: no tls. */
+  certificate: { expires: string | null, problem: string | null, retryAt: string | null } | null
   /** Where metrics are told; null: nowhere. */
   metrics: Address | null
   /** Connected, logged in or not. */

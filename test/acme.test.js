@@ -8,6 +8,7 @@ const https = require('node:https')
 const path = require('node:path')
 const { once } = require('node:events')
 const { Acme } = require('../lib/acme/acme')
+const { Authority } = require('../lib/acme/authority')
 const { Http, sniOf } = require('../lib/acme/challenges')
 const { Requests } = require('../lib/acme/requests')
 const { renewAt, retryDelay, retryDelays } = require('../lib/acme/schedule')
@@ -247,6 +248,10 @@ describe('acme: requests to a CA', () => {
     assert.strictEqual((await requests({ limits: { bytes: 2000 } }).request(url, 'get')).data.length, 2000)
     answer = (request, response) => response.writeHead(200, { 'content-type': 'application/json' }).end('{')
     await assert.rejects(requests().request(url, 'get'), /not JSON/)
+    answer = (request, response) => response.writeHead(502, { 'content-type': 'application/json' }).end('<html>')
+    await assert.rejects(requests().request(url, 'get'), { code: 'ERR_ALKNET_ACME', reason: 502, retryable: true })
+    answer = (request, response) => response.writeHead(200, { 'content-type': 'application/json' }).end()
+    assert.strictEqual((await requests().request(url, 'head')).data, '')
     answer = () => {}
     await assert.rejects(requests({ limits: { ms: 1 } }).request(url, 'get'), { code: 'ERR_ALKNET_TIMEOUT', stage: 'acme' })
   })
@@ -267,6 +272,110 @@ describe('acme: requests to a CA', () => {
     answer = problem(400, { type: 'urn:ietf:params:acme:error:badNonce' }, { 'replay-nonce': 'n' })
     const { status, headers } = await requests().request(url, 'post', { data: {} })
     assert.deepStrictEqual([status, headers['replay-nonce']], [400, 'n'])
+  })
+})
+
+describe('acme: a CA that answers as it likes', () => {
+  const suite = suiteScope()
+  const scope = testScope()
+  const names = ['a.example', '192.0.2.1']
+  let own, base, answers
+
+  before(async function () {
+    needAlknet(this)
+    need(this, 'openssl')
+    own = makeCa(suite)
+    const { cert, key } = own.issue({ names: 'IP:127.0.0.1' })
+    const server = https.createServer({ cert: fs.readFileSync(cert), key: fs.readFileSync(key) }, (request, response) => {
+      const [status, body, headers = {}] = answers[request.url.slice(1)] ?? [404, {}]
+      response.writeHead(status, { 'content-type': 'application/json', 'replay-nonce': 'bm9uY2U', ...headers })
+      response.end(request.method === 'HEAD' ? undefined : typeof body === 'string' ? body : JSON.stringify(body))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    suite.defer(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    base = `https://127.0.0.1:${server.address().port}/`
+  })
+
+  const TOKEN = 'AAAAAAAAAAAAAAAAAAAAAA'
+
+  /** What it takes to get as far as a certificate; changes: those answers that are others. */
+  async function obtain (changes, pem = '') {
+    const challenge = { type: 'http-01', url: `${base}challenge`, token: TOKEN, status: 'pending' }
+    const authorization = (value, status) => ({ identifier: { type: 'dns', value }, status, challenges: [challenge] })
+    const order = { status: 'ready', authorizations: [`${base}first`, `${base}second`], finalize: `${base}finalize`, certificate: `${base}certificate` }
+    answers = {
+      directory: [200, { newNonce: `${base}nonce`, newAccount: `${base}account`, newOrder: `${base}new`, meta: { profiles: { shortlived: '' } } }],
+      nonce: [200, ''],
+      account: [201, { status: 'valid' }, { location: `${base}account/1` }],
+      new: [201, { ...order, status: 'pending' }, { location: `${base}order` }],
+      first: [200, authorization('a.example', 'valid')],
+      second: [200, authorization('192.0.2.1', 'valid')],
+      challenge: [200, challenge],
+      order: [200, order],
+      finalize: [200, { ...order, status: 'valid' }],
+      certificate: [200, pem, { 'content-type': 'application/pem-certificate-chain' }],
+      ...changes({ authorization, order, challenge })
+    }
+    const options = { acmeDirectory: `${base}directory`, acmeDomain: names, acmeContact: [], acmeChallenge: 'http-01', acmeCache: scope.dir() }
+    const store = new Store(options)
+    await store.prepare()
+    const shown = []
+    const challenges = {
+      show: async ({ token }) => {
+        shown.push(token)
+        return () => { shown.pop() }
+      }
+    }
+    const authority = new Authority({ options, ca: fs.readFileSync(own.cert), hmac: null, store, poll: { firstMs: 1, maxMs: 2, patienceMs: 20 } })
+    try {
+      return await authority.obtain(challenges, new AbortController().signal)
+    } finally {
+      assert.deepStrictEqual(shown, [], 'a proof that nobody has taken away')
+    }
+  }
+
+  const refuses = (words, changes, pem) => assert.rejects(obtain(changes, pem),
+    (err) => err.stage === 'acme' && words.test(err.message) ? true : assert.fail(err))
+
+  it('gets as far as that', async () => {
+    const { cert } = issue(scope, own, { names: 'DNS:a.example,IP:192.0.2.1' })
+    const pair = await obtain(() => ({}), fs.readFileSync(cert, 'utf8'))
+    assert.match(pair.key, /PRIVATE KEY/)
+  })
+
+  it('issues for whom nobody asked', async () => {
+    const { cert } = issue(scope, own, { names: 'DNS:a.example' })
+    await refuses(/a certificate that is not for 192\.0\.2\.1/, () => ({}), fs.readFileSync(cert, 'utf8'))
+    await refuses(/./, () => ({}), 'no certificate')
+  })
+
+  it('wants something else proven', async () => {
+    const many = Array.from({ length: 3 }, () => `${base}first`)
+    for (const authorizations of [many, null, 'x']) await refuses(/something else than 2 names/, ({ order }) => ({ new: [201, { ...order, authorizations }, { location: `${base}order` }] }))
+    await refuses(/asks for b\.example/, ({ authorization }) => ({ first: [200, authorization('b.example', 'pending')] }))
+    await refuses(/./, ({ authorization }) => ({ first: [200, authorization(7, 'pending')] }))
+    await refuses(/./, ({ authorization }) => ({ first: [200, { ...authorization('a.example', 'pending'), challenges: 'x' }] }))
+    await refuses(/offers no http-01/, ({ authorization }) => ({ first: [200, { ...authorization('a.example', 'pending'), challenges: [] }] }))
+    for (const token of ['short', `${TOKEN}/../x`, undefined, 'x'.repeat(1000)]) {
+      await refuses(/token/, ({ authorization, challenge }) => ({ first: [200, { ...authorization('a.example', 'pending'), challenges: [{ ...challenge, token }] }] }))
+    }
+  })
+
+  it('comes to no end, or to a bad one', async () => {
+    await refuses(/not come to an end/, ({ authorization }) => ({ first: [200, authorization('a.example', 'pending')] }))
+    await refuses(/not believe that a\.example is this server's: no\?\[2J \(dns\)$/, ({ authorization, challenge }) => ({
+      first: [200, { ...authorization('a.example', 'invalid'), challenges: [{ ...challenge, status: 'invalid', error: { type: 'urn:ietf:params:acme:error:dns', detail: 'no\x1b[2J' } }] }]
+    }))
+    await refuses(/the order is invalid/, ({ order }) => ({ order: [200, { ...order, status: 'invalid' }] }))
+    await refuses(/issues no certificate: so it is/, ({ order }) => ({ finalize: [200, { ...order, status: 'invalid', error: { detail: 'so it is' } }] }))
+    await refuses(/not https/, ({ order }) => ({ finalize: [200, { ...order, status: 'valid', certificate: 'file:///etc/passwd' }] }))
+    await refuses(/status 404/, () => ({ directory: undefined }))
+    await refuses(/./, () => ({ directory: [200, 'null'] }))
+    await refuses(/refuses: you are nobody \(unauthorized\)/, () => ({ account: [401, { type: 'urn:ietf:params:acme:error:unauthorized', detail: 'you are nobody' }] }))
   })
 })
 

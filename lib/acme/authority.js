@@ -15,10 +15,14 @@ const { X509Certificate } = require('crypto')
 const net = require('net')
 const { AlknetError, canceled, fail, optionError } = require('../errors')
 const { readInput } = require('../files')
+const { certifiedName } = require('./options')
 const { Requests, problemText, words } = require('./requests')
 
 const POLL = { firstMs: 250, maxMs: 5000, patienceMs: 120_000 }
 const MAX_HMAC_FILE = 4096
+
+// RFC 8555 §8.3: at least 128 bits, and nothing that means anything in a path.
+const TOKEN = /^[A-Za-z0-9_-]{22,128}$/
 
 // Let's Encrypt certifies addresses for a few days only.
 const SHORT_LIVED = 'shortlived'
@@ -48,6 +52,20 @@ async function readHmac (source) {
   return text
 }
 
+/** Where the CA says for each name whether it believes that it is ours. */
+function authorizationsOf ({ authorizations }, names) {
+  if (Array.isArray(authorizations) && authorizations.length <= names.length) return authorizations
+  throw fail('ACME', 'acme', `the CA wants something else than ${names.length} names proven`)
+}
+
+/** The name that is to be proven: one of ours. */
+function nameOf ({ identifier }, names) {
+  const said = String(identifier?.value)
+  const name = net.isIP(said) === 0 ? said.toLowerCase() : certifiedName('name', said)
+  if (names.includes(name)) return name
+  throw fail('ACME', 'acme', `the CA asks for ${words(name)}, which nobody wants`)
+}
+
 /** Throws unless the certificate is for all of names. */
 function checkNames (pem, names) {
   const certificate = new X509Certificate(pem)
@@ -75,7 +93,7 @@ class Authority {
     try {
       const { client, order } = await this._begin(requests)
       const until = (ask, isDone) => this._until(requests, signal, ask, isDone)
-      for (const url of order.authorizations) {
+      for (const url of authorizationsOf(order, this._options.acmeDomain)) {
         const ask = async () => (await client.api.getAuthorization(url)).data
         const authorization = await ask()
         if (authorization.status !== 'valid') await this._prove(client, authorization, challenges, () => until(ask, ({ status }) => status !== 'pending'))
@@ -160,9 +178,10 @@ class Authority {
   async _prove (client, authorization, challenges, settled) {
     const { crypto } = require('acme-client')
     const { acmeChallenge: type } = this._options
-    const name = authorization.identifier.value
+    const name = nameOf(authorization, this._options.acmeDomain)
     const challenge = authorization.challenges.find((one) => one.type === type)
     if (challenge === undefined) throw fail('ACME', 'acme', `the CA offers no ${type} for ${words(name)}`)
+    if (!TOKEN.test(challenge.token)) throw fail('ACME', 'acme', 'the token of a challenge is none')
     const keyAuthorization = await client.getChallengeKeyAuthorization(challenge)
     const hide = await challenges.show({
       name,

@@ -88,4 +88,4 @@ function completeAcme (out) {
   }
 }
 
-module.exports = { ACME, completeAcme }
+module.exports = { ACME, certifiedName, completeAcme }

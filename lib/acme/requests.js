@@ -56,11 +56,13 @@ function unreachable (host, err) {
   return new AlknetError(`cannot reach ${host}: ${text}`, { code, stage: 'acme', cause: err })
 }
 
-function parse (headers, text) {
-  if (!/^application\/(\S+\+)?json\b/i.test(headers['content-type'] ?? '')) return text
+/** What was said: an object where it is JSON. An answer to HEAD is empty, whatever it says it is. */
+function parse ({ status, headers, text }) {
+  if (text === '' || !/^application\/(\S+\+)?json\b/i.test(headers['content-type'] ?? '')) return text
   try {
     return JSON.parse(text)
   } catch {
+    if (status >= 300) return '' // the number says enough
     throw fail('ACME', 'acme', 'its answer is not JSON')
   }
 }
@@ -118,7 +120,7 @@ class Requests {
           finish(reject, err)
         }))
       request.end(data === undefined ? undefined : JSON.stringify(data))
-    }).then(({ status, headers, text }) => ({ status, headers, data: parse(headers, text) }))
+    }).then((answer) => ({ ...answer, data: parse(answer) }))
   }
 }
 

@@ -122,6 +122,10 @@ async function keys (): Promise<void> {
 async function operations (session: alknet.Session): Promise<void> {
   const manager = alknet.createNotifier({ onProblem: (err) => { err.message.trim() } })
   if (manager.isActive) manager.ready(session.server ?? 'a stream')
+  const certified = await alknet.serve({ hostKey: 'k', transport: 'tls', acmeDomain: ['a.example', '192.0.2.1'], acmeChallenge: 'http-01', acmeEabHmacFile: Buffer.from('k') })
+  await certified.renewCertificate()
+  const expires: number | null = certified.stats().certificateExpires
+  if (expires !== null) new Date(expires * 1000).toISOString()
   const server = await alknet.serve({ hostKey: 'k', listen: alknet.inheritedListeners() })
   const { ok, findings } = await alknet.diagnose({ hostKey: 'k' }, { command: 'serve', onFinding: ({ advice }) => { advice.trim() } })
   const failed: alknet.Finding[] = ok ? [] : findings.filter((one) => one.status === 'fail')
@@ -177,6 +181,8 @@ function wrong (): void {
   void alknet.openSession({ server: 'x', identity: 'k' }).then((session) => session.open('web', 80))
   // @ts-expect-error neither true nor what a key is granted
   void alknet.serve({ hostKey: 'k', authorize: () => ({ id: 'root' }) })
+  // @ts-expect-error proven by DNS, which is not done
+  void alknet.serve({ hostKey: 'k', acmeDomain: 'a.example', acmeChallenge: 'dns-01' })
   // @ts-expect-error only connect() has a destination
   void alknet.openSession({ server: 'x', identity: 'k', destination: 'web:80' })
 }
