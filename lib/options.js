@@ -365,6 +365,7 @@ function checkClient (out) {
   if (out.stream !== undefined) checkStream(out)
   else if (out.server === undefined) throw optionError('server', 'is required: host[:port]')
   checkTls(out)
+  out.stealth ||= out.stealthSecret !== undefined // who hides that he is let in does not say hello as nobody else
   if (out.stealth) out.tlsAlpn ??= STEALTH_ALPN
   out.server = out.server?.map((one) => ({ ...one, port: one.port ?? DEFAULT_PORTS[out.transport] }))
   if (out.identity === undefined) throw optionError('identity', 'is required: a private key (alknet keygen makes one)')

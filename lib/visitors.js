@@ -125,6 +125,7 @@ class Visitors {
     const ticket = this._admission.ticketFor(visitor.peer)
     if (ticket === null) return false
     const stream = gate.take()
+    if (stream !== null) binding.tlsPad(stream) // what it says first has always the same length
     this._all.delete(visitor)
     visitor.leave()
     this._admission.take(stream, visitor.peer, ticket)

@@ -147,6 +147,7 @@ describe('options', () => {
     assert.strictEqual(clientOptions({ ...CLIENT, transport: 'tls', tlsServerName: 'BÜCHER.example' }).tlsServerName, 'xn--bcher-kva.example')
     const alpnOf = (options) => clientOptions({ ...CLIENT, transport: 'tls', ...options }).tlsAlpn
     assert.deepStrictEqual([alpnOf({}), alpnOf({ stealth: true }), alpnOf({ stealth: true, tlsAlpn: ['http/1.1'] })], [undefined, 'h2,http/1.1', 'http/1.1'])
+    assert.strictEqual(alpnOf({ stealthSecret: 'x' }), 'h2,http/1.1')
     const { server, ...nameless } = { ...CLIENT, hostKey: PIN, stream: new PassThrough(), transport: 'tls' }
     refuses(() => clientOptions(nameless), 'tlsServerName', /is required for tls over a stream/)
     clientOptions({ ...nameless, tlsServerName: 'a' })

@@ -10,7 +10,7 @@ const net = require('net')
 const tls = require('tls')
 const alknet = require('..')
 const { startServer, textOf } = require('./helpers/api')
-const { expectEcho, freePort } = require('./helpers/net')
+const { expectEcho, freePort, listen } = require('./helpers/net')
 const { Probe } = require('./helpers/probe')
 const { get } = require('./helpers/probe-table')
 const { need } = require('./helpers/proc')
@@ -98,6 +98,32 @@ describe('stealth', function () {
     await assert.rejects(stealthy({ stealthSecret: scope.file('short', 'x\n') }), { code: 'ERR_ALKNET_OPTION', message: /^stealthSecret: must hold 16 to 1024 bytes/ })
     await assert.rejects(stealthy({ stealthSecret: '/does/not/exist' }), { code: 'ERR_ALKNET_OPTION', message: /^stealthSecret: cannot read/ })
     await assert.rejects(login({ stealthSecret: scope.file('long', 'x'.repeat(1027)) }), { code: 'ERR_ALKNET_OPTION', message: /^stealthSecret: .*longer/ })
+  })
+
+  /** The lengths of the encrypted records in bytes of a TLS connection. */
+  function recordLengths (bytes) {
+    const lengths = []
+    for (let at = 0; at + 5 <= bytes.length; at += 5 + bytes.readUInt16BE(at + 3)) {
+      if (bytes[at] === 23) lengths.push(bytes.readUInt16BE(at + 3))
+    }
+    return lengths
+  }
+
+  it('hides the sizes of a key exchange, on both sides', async () => {
+    const { port, login } = await stealthy({ stealthSecret: SECRET })
+    const said = { client: [], server: [] }
+    const front = await listen(scope, (socket) => {
+      const far = net.connect(port, '127.0.0.1')
+      far.on('error', () => {})
+      socket.on('data', (data) => said.client.push(data))
+      far.on('data', (data) => said.server.push(data))
+      socket.pipe(far).pipe(socket)
+    })
+    await echo(await login({ server: `127.0.0.1:${front.port}`, stealthSecret: SECRET }))
+    // What comes before is the handshake's: the client's last word; the server's certificate and tickets.
+    const [client, server] = [recordLengths(Buffer.concat(said.client)).slice(1), recordLengths(Buffer.concat(said.server)).slice(6)]
+    assert(client.length >= 4 && server.length >= 3, `${client} ${server}`)
+    for (const length of [...client.slice(0, 16), ...server.slice(0, 16)]) assert(length >= 64 + 17, `${client} ${server}`)
   })
 
   it('takes from nobody in the middle what a client has shown', async () => {

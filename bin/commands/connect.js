@@ -102,7 +102,7 @@ function addFlags (command) {
     .addOption(value('--tls-alpn <list>', 'protocols to offer with tls: a,b (default: none; with --stealth h2,http/1.1)'))
     .addOption(new Option('--stealth', 'say hello with tls as curl does, and hide what the sizes of the first records tell'))
     .addOption(repeatable('--tls-ca <path>', 'certificates (PEM) to trust besides the system\'s (repeatable)'))
-    .addOption(value('--stealth-secret <path>', 'a file, the same at the server: shows with tls that this is a client'))
+    .addOption(value('--stealth-secret <path>', 'a file, the same at the server: shows with tls that this is a client (implies --stealth)'))
     .addOption(new Option('--insecure', 'do not check the certificate: only the host key says who the server is'))
     .addOption(repeatable('--identity <path>', 'private key (repeatable; required)', 'ALKNET_IDENTITY'))
     .addOption(repeatable('--certificate <path>', 'certificate for one of the identities, besides a PATH-cert.pub beside it (repeatable)'))
