@@ -44,9 +44,9 @@ async function main () {
     while (server.stats().accepted < accepted + 5) await new Promise(setImmediate)
     const thread = [...server._workers._threads].find(({ isReady }) => isReady)
     if (thread === undefined) continue
-    i++
-    if (i % 2 === 0) thread.tell('what nobody knows')
+    if (++i % 2 === 0) thread.tell('what nobody knows')
     else thread.stop()
+    await thread.over
   }
   traffic.isOver = true
   await Promise.all(clients)
