@@ -641,6 +641,8 @@ export interface ServerStats {
   rejected: Record<string, number>
   /** Channels that clients have not got. */
   channelsRefused: Record<'prohibited' | 'connect_failed' | 'unknown_type' | 'shortage', number>
+  /** Connections that the server has ended. */
+  closed: Record<'keepalive' | 'taken_over' | 'closed_by_server' | 'max_unauthenticated' | 'max_sessions' | 'max_auth_attempts' | 'login_grace' | 'server_closed', number>
   /** Certificates that were asked for by ACME. */
   certificateOrders: Record<'issued' | 'failed', number>
   /** Connections that were held against their source. */

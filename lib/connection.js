@@ -386,6 +386,7 @@ class Connection {
     this._reason = reason
     this._listening.close()
     this._closeTimer = setTimeout(() => this._over(), CLOSE_MS)
+    if (reason !== undefined) this._server._counters.count('closed', reason)
     this._session.close(...FAREWELLS[reason] ?? [])
   }
 

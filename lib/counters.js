@@ -26,6 +26,8 @@ const REASONS = {
   channelsRefused: ['prohibited', 'connect_failed', 'unknown_type', 'shortage'],
   // certificates that were asked for
   certificateOrders: ['issued', 'failed'],
+  // connections that the server has ended
+  closed: ['keepalive', 'taken_over', 'closed_by_server', 'max_unauthenticated', 'max_sessions', 'max_auth_attempts', 'login_grace', 'server_closed'],
   // connections that ended without a login, and were held against their source
   penalties: ['auth_failed', 'no_auth', 'grace_exceeded']
 }

@@ -52,6 +52,7 @@ function serverFamilies (stats, engine, delay) {
     gauge('connections', 'Clients that are connected, logged in or not.', stats.clients),
     counter('connections_accepted', 'Connections that could try to log in.', stats.accepted),
     byReason('connections_refused', 'Connections that were turned away, before any SSH.', stats.refused),
+    byReason('connections_closed', 'Connections that the server has ended.', stats.closed),
     counter('accept_errors', 'Connections that could not be accepted, for want of descriptors or memory.', stats.acceptErrors),
     counter('tls_failures', 'TLS handshakes that have failed.', stats.tlsFailures),
     gauge('visitors', 'Connections to listeners with stealth that have not shown that they are clients.', stats.visiting),

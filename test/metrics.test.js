@@ -180,7 +180,7 @@ describe('metrics of a server', () => {
       bytesIn: 'received_bytes_total',
       bytesOut: 'sent_bytes_total'
     }
-    const several = { refused: 'connections_refused_total', rejected: 'logins_refused_total', penalties: 'penalties_total', channelsRefused: 'channels_refused_total', certificateOrders: 'certificate_orders_total', visitors: 'visitors_total' }
+    const several = { refused: 'connections_refused_total', rejected: 'logins_refused_total', penalties: 'penalties_total', channelsRefused: 'channels_refused_total', closed: 'connections_closed_total', certificateOrders: 'certificate_orders_total', visitors: 'visitors_total' }
     assert.deepStrictEqual(Object.keys(stats).sort(), [...Object.keys(single), ...Object.keys(several), 'notedSources'].sort(), 'a number that nobody tells')
     for (const [name, metric] of Object.entries(single)) assert.strictEqual(valueOf(families, `alknet_${metric}`), stats[name], metric)
     for (const [name, metric] of Object.entries(several)) {

@@ -92,6 +92,7 @@ function counted (stats) {
     ['logins', stats.logins],
     ['rejected', byReason(stats.rejected)],
     ['no channel', byReason(stats.channelsRefused)],
+    ['closed', byReason(stats.closed)],
     ['penalties', byReason(stats.penalties)],
     ['visitors', byReason(stats.visitors)],
     ['penalised', stats.penalisedSources === 0 ? '' : `${stats.penalisedSources} source${stats.penalisedSources === 1 ? '' : 's'} now`]

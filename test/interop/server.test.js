@@ -328,7 +328,8 @@ describe('server: limits', function () {
   })
 
   it('tells stock ssh why it goes, and the log says it, too', async () => {
-    const server = await startServe(scope, { args: ['--max-sessions', '1', '--max-auth-attempts', '2'] })
+    const control = `${scope.dir()}/c.sock`
+    const server = await startServe(scope, { args: ['--max-sessions', '1', '--max-auth-attempts', '2', '--control', control] })
     const first = await startSsh(scope, server)
     const second = await runSsh(scope, server, { args: ['-N'] })
     assert.match(second.stderr, /Received disconnect from 127\.0\.0\.1 port \d+:12: too many sessions/)
@@ -338,6 +339,8 @@ describe('server: limits', function () {
     })
     assert.match(third.stderr, /Received disconnect from 127\.0\.0\.1 port \d+:14: too many attempts to log in/)
     await server.proc.waitFor(/connection closed .*reason=max_auth_attempts/)
+    const { stdout } = await runAlknet(scope, ['status', '--control', control])
+    assert.match(stdout, /^ {2}closed +1 max_sessions, 1 max_auth_attempts$/m)
     server.proc.kill('SIGTERM')
     await first.proc.waitFor(/Received disconnect from 127\.0\.0\.1 port \d+:11: the server is shutting down/)
     assert.strictEqual((await server.proc.exited).code, 0)
