@@ -16,13 +16,13 @@ function tableText ({ title, head, rows }, level) {
 
 function about (machine, measured) {
   const rows = Object.entries(measured).map(([name, { date, load, minutes, plan }]) =>
-    [name, `${date.slice(0, 16).replace('T', ' ')} UTC`, minutes.toFixed(1), load, `${plan.rounds}, ${plan.fewer}`])
+    [name, `${date.slice(0, 16).replace('T', ' ')} UTC`, minutes.toFixed(1), load, `${plan.rounds}, ${plan.fewer}`, plan.size, plan.opens])
   return `${machine.cpu}, Linux ${machine.kernel} (TCP: ${machine.congestion}), Node ${machine.node}, ${machine.openssh}.
 
 ${machine.alknet.split('\n').map((line) => `    ${line}`).join('\n')}
 
-| scene | begun | minutes | load average before | rounds of alknet and OpenSSH, of others |
-| --- | --- | --- | --- | --- |
+| scene | begun | minutes | load average before | rounds of alknet and OpenSSH, of others | MiB of a transfer | connections |
+| --- | --- | --- | --- | --- | --- | --- |
 ${rows.map((row) => `| ${row.join(' | ')} |`).join('\n')}
 
 Median (lowest–highest); a ratio is the median of those of each round.

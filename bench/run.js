@@ -48,7 +48,8 @@ function congestion () {
   return fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim() : '?'
 }
 
-async function measure (bench) {
+/** onScene(name, measured): after each. */
+async function measure (bench, onScene) {
   const measured = {}
   const { plan } = bench
   for (const name of plan.scenes) {
@@ -56,6 +57,7 @@ async function measure (bench) {
     const samples = await scenes[name].run(bench)
     measured[name] = { date: began.toISOString(), minutes: (Date.now() - began) / 60000, load, plan, samples }
     say(`${name}: ${measured[name].minutes.toFixed(1)} minutes`)
+    onScene(name, measured[name])
   }
   return measured
 }
@@ -71,9 +73,11 @@ async function main () {
     plan.sides = await availableSides(scope, plan.sides, say)
     const programs = await compile(scope)
     const bench = new Bench(plan, programs, await programs.load(scope), say)
-    const result = { machine: await machine(scope), scenes: await measure(bench) }
+    const about = await machine(scope)
+    // At once, so that what was measured stays when a later scene fails.
+    const keep = (name, measured) => docs && save({ machine: about, scenes: { [name]: measured } })
+    const result = { machine: about, scenes: await measure(bench, keep) }
     console.log(page(result))
-    if (docs) save(result)
     if (isStrict && !allMet(result.scenes)) process.exitCode = 1
   } finally {
     await scope.close()

@@ -17,7 +17,7 @@ const idle = (side, more) => ({
   kind: 'idle', side, round: 0, channels: 4000, seconds: 1.5, kibClient: 0.9, kibServer: 4, tripRatio: 1, p50None: 1, p50All: 1, p99None: 1, p99All: 1, moreASecond: 1, ...more
 })
 
-const measured = (samples, plan = { rounds: 2, fewer: 1 }) => ({ date: '2026-11-21T20:00:00Z', minutes: 1, load: '0.1', plan, samples })
+const measured = (samples, plan = { rounds: 2, fewer: 1, size: 64, opens: 300 }) => ({ date: '2026-11-21T20:00:00Z', minutes: 1, load: '0.1', plan, samples })
 
 describe('the bench: figures', () => {
   it('a ratio is the median of those of each round', () => {
