@@ -10,7 +10,7 @@ const net = require('net')
 const tls = require('tls')
 const alknet = require('..')
 const { startServer, textOf } = require('./helpers/api')
-const { expectEcho, freePort, listen } = require('./helpers/net')
+const { echoServer, expectEcho, freePort, listen } = require('./helpers/net')
 const { Probe } = require('./helpers/probe')
 const { get } = require('./helpers/probe-table')
 const { need } = require('./helpers/proc')
@@ -275,6 +275,26 @@ describe('stealth', function () {
     await server.close()
     await visitor.ended
     visitor.close()
+  })
+
+  it('is the main thread\'s, beside workers', async () => {
+    const target = await echoServer(scope)
+    const { server, login } = await startServer(scope, {
+      listen: ['tls://127.0.0.1:0', 'tcp://127.0.0.1:0'], tlsCert: id.cert, tlsKey: id.key, stealth: true, stealthSecret: SECRET, workers: 2
+    })
+    const [stealth, tcp] = server.address()
+    const works = async (options) => {
+      const session = await login(options)
+      const stream = await session.open({ host: '127.0.0.1', port: target.port })
+      await expectEcho(stream)
+      stream.destroy()
+    }
+    const withTls = { transport: 'tls', server: `127.0.0.1:${stealth.port}`, tlsCa: ca.cert }
+    await works({ server: `127.0.0.1:${tcp.port}` })
+    await works({ ...withTls, stealthSecret: SECRET })
+    assert.match(await answerTo(stealth.port, BANNER), / 400 /)
+    await server.reloadAll({ stealthSecret: OTHER })
+    await works({ ...withTls, stealthSecret: OTHER })
   })
 
   it('takes over another secret, and another site, while it runs', async () => {

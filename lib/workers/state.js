@@ -13,7 +13,8 @@ const { isBare } = require('../tls-files')
 // What a thread needs none of: who listens, and for whom; what is read in the
 // main thread; and functions.
 const NOT_TOLD = new Set([
-  'workers', 'listen', 'listeners', 'transport', 'tlsCert', 'tlsKey', 'tlsAlpn', ...Object.keys(ACME), 'control', 'metrics', 'metricsOpen',
+  'workers', 'listen', 'listeners', 'transport', 'tlsCert', 'tlsKey', 'tlsAlpn', ...Object.keys(ACME),
+  'stealth', 'stealthUpstream', 'stealthSecret', 'stealthServer', 'stealthHeadTimeout', 'stealthIdleTimeout', 'maxVisitors', 'control', 'metrics', 'metricsOpen',
   'hostKey', 'hostCertificate', 'passphrase', 'authorizedKeys', 'certAuthority', 'revokedKeys',
   'onConnection', 'authorize', 'maxPending', 'log', 'signal'
 ])
