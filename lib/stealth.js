@@ -26,7 +26,7 @@ async function readSecret ({ stealthSecret }) {
 
 /** Has a client show on an open TLS stream that it knows the secret. */
 function greet (stream, secret, name) {
-  stream.write(binding.stealthGreeting(stream, secret, name))
+  stream.write(binding.stealthGreeting(stream, secret, name || 'localhost'))
   return stream
 }
 
