@@ -33,7 +33,10 @@ bool tls_nginx_dress(alk_tls_ctx_t *ctx)
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_SERVER |
                                       SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_set_timeout(c, TICKET_SECONDS);
-  return SSL_CTX_set_ciphersuites(c, TLS13_SUITES) == 1 &&
+  /* Nothing below 1.2 is agreed on, at this security level; it is refused in
+   * other words than where it is not known. */
+  return SSL_CTX_set_min_proto_version(c, TLS1_VERSION) == 1 &&
+         SSL_CTX_set_ciphersuites(c, TLS13_SUITES) == 1 &&
          SSL_CTX_set_cipher_list(c, TLS12_SUITES) == 1 &&
          SSL_CTX_set_tlsext_servername_callback(c, on_name) == 1 &&
          SSL_CTX_set_session_id_context(c, session_context,

@@ -153,10 +153,7 @@ static void on_end(alk_stream_t *s)
   alk_gate_t *g = alk_stream_data(s);
   if (g->state == G_PEEK || g->state == G_FIRST) {
     g->has_ended = true;
-    if (alk_buf_size(&g->first) > 0)
-      gate_hang_up(g);
-    else
-      gate_end(g);
+    gate_hang_up(g);
   } else {
     visitor_end(g);
   }

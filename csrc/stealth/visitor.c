@@ -9,8 +9,8 @@
  * followed by the end of what we say; when the client had more to say, that is
  * still taken for a while, or its last answer might never reach it.
  *
- * What goes wrong: a client that ends in the middle of a head, or takes too
- * long, hears nothing more, and not even TLS says goodbye. One that does not
+ * A client that ends, or takes too long over a head, hears nothing more: not
+ * even TLS says goodbye, as OpenSSL is told by nginx. One that does not
  * read its answers is not asked for more, and is gone after SEND_MS. */
 #include "stealth/gate_impl.h"
 
@@ -107,7 +107,7 @@ static void next_request(alk_gate_t *g, size_t rest)
 {
   alk_head_next(&g->head, rest > 0);
   if (g->has_ended) {
-    gate_end(g);
+    gate_hang_up(g);
     return;
   }
   g->state = G_HEAD;
@@ -184,11 +184,7 @@ void visitor_begin(alk_gate_t *g)
 void visitor_end(alk_gate_t *g)
 {
   g->has_ended = true;
-  if (g->state == G_HEAD && !g->is_idle) {
-    gate_hang_up(g);
-  } else if (g->state == G_HEAD) {
-    gate_end(g);
-  } else if (g->state == G_BODY) {
+  if (g->state == G_HEAD || g->state == G_BODY) {
     gate_hang_up(g);
   } else if (g->state == G_LINGER) {
     g->state = G_OVER;

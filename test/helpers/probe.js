@@ -20,9 +20,9 @@ class Watched extends Duplex {
     this.records = []
     socket.on('data', (chunk) => {
       this._watch(chunk)
-      if (!this.push(chunk)) socket.pause()
+      if (!this.destroyed && !this.push(chunk)) socket.pause()
     })
-    socket.on('end', () => this.push(null))
+    socket.on('end', () => { if (!this.destroyed) this.push(null) })
   }
 
   _watch (chunk) {
@@ -47,7 +47,8 @@ class Watched extends Duplex {
   }
 
   _destroy (err, callback) {
-    this._socket.destroy()
+    // TLS is through with it; what still comes, and its end, are to be seen.
+    this._socket.resume()
     callback(err)
   }
 }
@@ -95,6 +96,12 @@ class Probe {
     this._stream = tls.connect({ socket: this._watched, rejectUnauthorized: false, servername: 'localhost', ...options })
     await once(this._stream, 'secureConnect')
     this._before = this._watched.records.length
+    this.agreed = {
+      version: this._stream.getProtocol(),
+      cipher: this._stream.getCipher().name,
+      alpn: this._stream.alpnProtocol,
+      group: this._stream.getEphemeralKeyInfo()
+    }
   }
 
   _tell () {
@@ -130,13 +137,18 @@ class Probe {
     this._socket.end()
   }
 
+  /** Those of the handshake too, as far as it went. */
+  get all () {
+    return this._watched.records.slice(0, this._before)
+  }
+
   get records () {
     return this._watched === undefined ? [] : this._watched.records.slice(this._before)
   }
 
   close () {
     this._socket.destroy()
-    this._stream.destroy()
+    this._stream?.destroy()
   }
 }
 

@@ -7,7 +7,7 @@ const { startServer } = require('../helpers/api')
 const { program, startNginx } = require('../helpers/nginx')
 const { Probe } = require('../helpers/probe')
 const { ending, get, handshakes, plain, staying } = require('../helpers/probe-table')
-const { need } = require('../helpers/proc')
+const { need, run } = require('../helpers/proc')
 const { suiteScope } = require('../helpers/scope')
 const { makeCa } = require('../helpers/tls-certs')
 
@@ -97,6 +97,162 @@ describe('stealth beside nginx', function () {
   })
   it('answers who speaks no TLS', () => compare(plain, { secure: null }))
   it('answers who speaks no TLS, byte by byte', () => compare(plain, { secure: null, piece: 1 }))
-  it('has the alerts of TLS', () => compare(handshakes, { secure: null }))
-  it('has the alerts of TLS, byte by byte', () => compare(handshakes, { secure: null, piece: 1 }))
+
+  describe('with short limits', () => {
+    const SECONDS = 2
+    let quick
+
+    before(async () => {
+      quick = {
+        nginx: await startNginx(suite, id, { headSeconds: SECONDS, idleSeconds: SECONDS }),
+        ours: await startStealthy({ stealthHeadTimeout: SECONDS, stealthIdleTimeout: SECONDS })
+      }
+    })
+
+    it('has the alerts of TLS', () => compare(handshakes, { secure: null }, quick))
+    it('has the alerts of TLS, byte by byte', () => compare(handshakes, { secure: null, piece: 1 }, quick))
+
+    /** What both do with a client that does this, and when they end it. */
+    async function bothEnd (act, secure) {
+      return Promise.all([quick.nginx, quick.ours].map(async ({ port }) => {
+        const probe = await new Probe().open(port, secure)
+        await act(probe)
+        const since = performance.now()
+        await probe.ended
+        probe.close()
+        return { ...seen(probe), ms: performance.now() - since }
+      }))
+    }
+
+    const text = (bytes) => (probe) => probe.write(Buffer.from(bytes, 'latin1'))
+    const slow = [
+      ['silence', () => {}],
+      ['half of a request line', text('GET / HT')],
+      ['half of a head', text('GET / HTTP/1.1\r\nHost: localhost\r\n')],
+      ['a dribble', async (probe) => { for (const byte of 'GET / HTTP/1.1\r\n') await probe.write(byte) }],
+      ['half of a greeting', text(`GET /${'a'.repeat(43)} HTTP/1`)],
+      ['silence behind an answer', async (probe) => {
+        await text(get())(probe)
+        await probe.hear('</html>')
+      }],
+      ['half of a second request', async (probe) => {
+        await text(get())(probe)
+        await probe.hear('</html>')
+        await text('GET /')(probe)
+      }]
+    ]
+
+    for (const [name, secure] of [['TLS', {}], ['no TLS', null]]) {
+      it(`ends a client that takes too long as late and in the same way, ${name}`, async () => {
+        const wrong = []
+        await Promise.all(slow.map(async ([what, act]) => {
+          const [{ ms: their, ...theirs }, { ms: our, ...mine }] = await bothEnd(act, secure)
+          assert.deepStrictEqual(mine, theirs, what)
+          // Both have their timers' own steps; and the machine others to serve.
+          if (Math.abs(our - their) > Math.max(their / 10, 500)) wrong.push(`${what}: ${our} ms, nginx ${their} ms`)
+        }))
+        assert.deepStrictEqual(wrong, [])
+      })
+    }
+
+    const ends = [
+      ['FIN', (probe) => probe.cut()],
+      ['close_notify', (probe) => probe.finish()],
+      ['FIN in a head', async (probe) => { await text('GET / HTTP/1.1\r\n')(probe); probe.cut() }],
+      ['close_notify in a head', async (probe) => { await text('GET / HTTP/1.1\r\n')(probe); probe.finish() }],
+      ['FIN in half a method', async (probe) => { await text('GE')(probe); probe.cut() }],
+      ['FIN behind a question', async (probe) => { await text(get())(probe); probe.cut() }],
+      ['close_notify behind an answer', async (probe) => { await text(get())(probe); await probe.hear('</html>'); probe.finish() }],
+      ['FIN in a body', async (probe) => { await text('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\na')(probe); await probe.hear('</html>'); probe.cut() }],
+      ['the rest of a body, later', async (probe) => {
+        await text('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\na')(probe)
+        await probe.hear('</html>')
+        await text(`bcdefghi${LAST}`)(probe)
+      }]
+    ]
+
+    it('ends with a client that ends', async () => {
+      for (const secure of [{}, { maxVersion: 'TLSv1.2' }]) {
+        await Promise.all(ends.map(async ([what, act]) => {
+          const [{ ms: _, ...theirs }, { ms: __, ...mine }] = await bothEnd(act, secure)
+          assert.deepStrictEqual(mine, theirs, what)
+        }))
+      }
+    })
+  })
+
+  describe('as a scanner sees it', () => {
+    const OLD = { ciphers: 'ALL:@SECLEVEL=0' }
+    const hellos = [
+      ['nothing special', {}],
+      ['ALPN h2 and http/1.1', { ALPNProtocols: ['h2', 'http/1.1'] }],
+      ['ALPN http/1.0', { ALPNProtocols: ['http/1.0'] }],
+      ['ALPN h2 alone', { ALPNProtocols: ['h2'] }],
+      ['ALPN of nobody', { ALPNProtocols: ['x'] }],
+      ['ALPN acme-tls/1', { ALPNProtocols: ['acme-tls/1'] }],
+      ['no name', { servername: '' }],
+      ['the name of somebody else', { servername: 'example.org' }],
+      ['TLS 1.0', { ...OLD, minVersion: 'TLSv1', maxVersion: 'TLSv1' }],
+      ['TLS 1.1', { ...OLD, minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1' }],
+      ['TLS 1.2', { maxVersion: 'TLSv1.2' }],
+      ['TLS 1.2, no name', { maxVersion: 'TLSv1.2', servername: '' }],
+      ['TLS 1.2, all ciphers', { ...OLD, maxVersion: 'TLSv1.2' }],
+      ['TLS 1.2, ChaCha first', { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256' }],
+      ['TLS 1.2, CBC', { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA' }],
+      ['TLS 1.2, no cipher in common', { maxVersion: 'TLSv1.2', ciphers: 'AES128-SHA' }],
+      ['TLS 1.3, ChaCha first', { ciphers: 'TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256' }],
+      ['TLS 1.3, AES-128 alone', { ciphers: 'TLS_AES_128_GCM_SHA256' }],
+      ['X448', { ecdhCurve: 'X448' }],
+      ['P-521', { ecdhCurve: 'P-521' }],
+      ['P-384, TLS 1.2', { ecdhCurve: 'P-384', maxVersion: 'TLSv1.2' }],
+      ['a group that is not there', { ecdhCurve: 'brainpoolP256r1', maxVersion: 'TLSv1.2' }]
+    ]
+
+    /** What a handshake comes to. The signature in it has not always the same length. */
+    async function shake (port, options) {
+      const probe = new Probe()
+      try {
+        await probe.open(port, options)
+      } catch (err) {
+        return { error: err.code, records: probe.all.map(([type, length]) => `${type}:${length}`).join(' ') }
+      } finally {
+        probe.close()
+      }
+      const { cipher, alpn, group, version } = probe.agreed
+      return { cipher, alpn, group, version, records: probe.all.map(([type]) => type).join(' ') }
+    }
+
+    it('agrees to the same, and refuses in the same words', async () => {
+      for (const [name, options] of hellos) {
+        const [theirs, mine] = await Promise.all([nginx, ours].map(({ port }) => shake(port, options)))
+        assert.deepStrictEqual(mine, theirs, name)
+      }
+    })
+
+    const withoutPlace = (output, port) => output.replaceAll(String(port), 'PORT')
+
+    it('is the same to sslscan', async function () {
+      need(this, 'sslscan')
+      const [theirs, mine] = await Promise.all([nginx, ours].map(async ({ port }) => {
+        const { code, stdout } = await run(suite, 'sslscan', ['--no-colour', '--show-certificate', `127.0.0.1:${port}`])
+        assert.strictEqual(code, 0, stdout)
+        return withoutPlace(stdout, port)
+      }))
+      assert.match(theirs, /Preferred TLSv1\.3/)
+      assert.strictEqual(mine, theirs)
+    })
+
+    it('is the same to nmap', async function () {
+      need(this, 'nmap')
+      const { code, stdout } = await run(suite, 'nmap', ['-Pn', '-n', '-sT', '-sV', '-T5', '--script', 'ssl-enum-ciphers,tls-alpn,http-server-header,ssl-date,http-title',
+        '-p', `${nginx.port},${ours.port}`, '127.0.0.1'])
+      assert.strictEqual(code, 0, stdout)
+      // What the scripts have found stands in the order in which they were done.
+      const sorted = (part) => part.split(/\n\|[ _](?=\S)/).sort().join('\n')
+      const parts = stdout.split(/^(?=\d+\/tcp)/m).slice(1).map((part) => part.replace(/\n\n[^]*|\nService detection[^]*/, ''))
+      const [theirs, mine] = [nginx, ours].map(({ port }) => sorted(withoutPlace(parts.find((one) => one.startsWith(`${port}/`)).trimEnd(), port)))
+      assert.match(theirs, /nginx 1\.22\.1/)
+      assert.strictEqual(mine, theirs)
+    })
+  })
 })
