@@ -199,6 +199,7 @@ for (const sshEngine of alknet.versions.engines) {
       assert(lines.includes('WARN needs a new start option=workers'))
       for (let i = 0; i < 2; i++) {
         await assert.rejects(login(), AUTH)
+        while (server.connections > server.sessions().length) await new Promise(setImmediate) // who was refused is gone
         await login({ identity: keys.stranger.privateKey })
       }
       assert.deepStrictEqual(server.sessions().map(({ worker }) => worker).sort(), [1, 1, 2, 2])
@@ -429,6 +430,23 @@ describe('tls of a server with workers', () => {
     const after = [await shown(), await shown(), await shown()]
     assert(after.every((serial) => serial !== before && serial === after[0]), `${before} ${after}`)
     await overTls()
+  })
+})
+
+describe('stealth of a server with workers', () => {
+  const scope = testScope()
+  before(function () { need(this, 'openssl') })
+
+  it('is the main thread\'s, beside listeners of the others', async () => {
+    const ca = makeCa(scope)
+    const { cert, key } = ca.issue()
+    const { server, login } = await startServer(scope, {
+      workers: 2, listen: undefined, listeners: [{ transport: 'tls', listen: '127.0.0.1:0', tlsCert: cert, tlsKey: key, stealth: true }, { listen: '127.0.0.1:0' }]
+    })
+    const [hidden, plain] = server.address()
+    await login({ transport: 'tls', server: `127.0.0.1:${hidden.port}`, tlsCa: ca.cert, stealth: true })
+    await login({ server: `127.0.0.1:${plain.port}` })
+    assert.deepStrictEqual(server.sessions().map(({ worker, transport }) => [worker, transport]), [[null, 'tls'], [1, 'tcp']])
   })
 })
 

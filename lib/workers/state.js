@@ -10,13 +10,15 @@
 const { ACME } = require('../acme/options')
 const { isBare } = require('../tls-files')
 
-// What a thread needs none of: who listens, and for whom; what is read in the
-// main thread; and functions.
+// What a thread needs none of: who listens, and for whom, with all of stealth,
+// whose clients stay in the main thread; what is read in the main thread; and
+// functions.
 const NOT_TOLD = new Set([
   'workers', 'listen', 'listeners', 'transport', 'tlsCert', 'tlsKey', 'tlsAlpn', ...Object.keys(ACME),
   'stealth', 'stealthUpstream', 'stealthSecret', 'stealthServer', 'stealthHeadTimeout', 'stealthIdleTimeout', 'maxVisitors', 'control', 'metrics', 'metricsOpen',
   'hostKey', 'hostCertificate', 'passphrase', 'authorizedKeys', 'certAuthority', 'revokedKeys',
-  'onConnection', 'authorize', 'maxPending', 'log', 'signal'
+  'onConnection', 'authorize', 'maxPending', 'log', 'signal',
+  'stealth', 'stealthUpstream', 'stealthSecret', 'stealthServer', 'stealthHeadTimeout', 'stealthIdleTimeout', 'maxVisitors'
 ])
 
 // A view of a bigger buffer would be copied with all of it.
