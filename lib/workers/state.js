@@ -17,8 +17,7 @@ const NOT_TOLD = new Set([
   'workers', 'listen', 'listeners', 'transport', 'tlsCert', 'tlsKey', 'tlsAlpn', ...Object.keys(ACME),
   'stealth', 'stealthUpstream', 'stealthSecret', 'stealthServer', 'stealthHeadTimeout', 'stealthIdleTimeout', 'maxVisitors', 'control', 'metrics', 'metricsOpen',
   'hostKey', 'hostCertificate', 'passphrase', 'authorizedKeys', 'certAuthority', 'revokedKeys',
-  'onConnection', 'authorize', 'maxPending', 'log', 'signal',
-  'stealth', 'stealthUpstream', 'stealthSecret', 'stealthServer', 'stealthHeadTimeout', 'stealthIdleTimeout', 'maxVisitors'
+  'onConnection', 'authorize', 'maxPending', 'log', 'signal'
 ])
 
 // A view of a bigger buffer would be copied with all of it.
