@@ -15,6 +15,9 @@ const { title } = require('../sides')
 
 const NAMES = ['native', 'libssh', 'openssh', 'native-sshd', 'pool-sshd', 'ssh-native', 'ssh2', 'russh']
 
+// Before anything is measured, one by one and at once.
+const WARM = 2000
+
 // sshd, and ssh, take a time that grows with the square of it.
 const SLOW = ['openssh', 'native-sshd', 'pool-sshd', 'ssh-native', 'russh']
 
@@ -39,7 +42,7 @@ function turn (bench, name, round) {
   const { plan, load } = bench
   const channels = count(bench, name)
   return bench.withSides([name], { cipher: plan.ciphers[0], channels: channels + 100 }, async ([side], scope) => {
-    for (const atOnce of [1, 64]) await load.open(side, 'forward', plan.opens, atOnce) // warm
+    for (const atOnce of [1, 64]) await load.open(side, 'forward', Math.min(plan.opens, WARM), atOnce)
     const resident = () => ({ client: memory(side.ends.client, 'VmRSS'), server: memory(side.ends.server, 'VmRSS') })
     const idle = load.idle(scope, side, 'forward', channels, plan.trips)
     const none = await idle.next()
