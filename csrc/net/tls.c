@@ -513,9 +513,9 @@ static bool set_up(tls_t *t)
   if (bio == NULL) return false;
   SSL_set_bio(t->ssl, bio, bio);
   SSL_set_msg_callback(t->ssl, on_message);
+  if (t->peer.ctx->is_disguised) tls_pad_records(&t->peer);
   return SSL_set_msg_callback_arg(t->ssl, t) == 1 &&
-         SSL_set_app_data(t->ssl, &t->peer) == 1 &&
-         (!t->peer.ctx->is_disguised || tls_pad_records(t->ssl));
+         SSL_set_app_data(t->ssl, &t->peer) == 1 && tls_pad_prepare(t->ssl);
 }
 
 static alk_stream_t *layer(alk_stream_t *inner, alk_tls_ctx_t *ctx, bool server,
@@ -555,10 +555,7 @@ alk_stream_t *alk_tls_server(alk_stream_t *inner, alk_tls_ctx_t *ctx)
 
 void alk_tls_pad(alk_stream_t *s)
 {
-  tls_t *t = self(s);
-  if (s->ops != &ops || is_closing(t)) return;
-  /* It says no only where the kernel does the sealing, and it does not here. */
-  CHECK(tls_pad_records(t->ssl));
+  if (s->ops == &ops) tls_pad_records(&self(s)->peer);
 }
 
 void alk_tls_hang_up(alk_stream_t *s)

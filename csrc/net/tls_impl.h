@@ -73,8 +73,11 @@ typedef struct {
   uint8_t padded; /* records that are still to be */
 } tls_peer_t;
 
-/* The next few records of a connection hide how long they are. False: not. */
-bool tls_pad_records(SSL *ssl);
+/* Has a connection, before its handshake, ask how to pad its records: from
+ * OpenSSL 3.2 on, keys that are there already would never ask. */
+bool tls_pad_prepare(SSL *ssl);
+/* The next few records of such a connection hide how long they are. */
+void tls_pad_records(tls_peer_t *peer);
 
 /* A name without the root's dot, an address without its scope: what
  * certificates hold. */

@@ -25,10 +25,13 @@ static size_t pad(SSL *ssl, int type, size_t len, void *data)
   return PAD_MIN + (size_t) (more & PAD_MASK);
 }
 
-bool tls_pad_records(SSL *ssl)
+bool tls_pad_prepare(SSL *ssl)
 {
-  tls_peer_t *peer = SSL_get_app_data(ssl);
-  peer->padded = PADDED;
-  SSL_set_record_padding_callback_arg(ssl, peer);
+  SSL_set_record_padding_callback_arg(ssl, SSL_get_app_data(ssl));
   return SSL_set_record_padding_callback(ssl, pad) == 1;
+}
+
+void tls_pad_records(tls_peer_t *peer)
+{
+  peer->padded = PADDED;
 }
