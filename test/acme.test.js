@@ -162,6 +162,17 @@ describe('acme: the cache', () => {
     assert.strictEqual(fs.statSync(store.dir).mode & 0o777, 0o700)
   })
 
+  it('leaves a folder that was there as it was', async () => {
+    const acmeCache = scope.dir()
+    fs.chmodSync(acmeCache, 0o755)
+    const store = storeOf({ acmeCache })
+    await store.prepare()
+    assert.deepStrictEqual([acmeCache, store.dir].map((dir) => fs.statSync(dir).mode & 0o777), [0o755, 0o700])
+    const fresh = path.join(acmeCache, 'a', 'b')
+    await storeOf({ acmeCache: fresh }).prepare()
+    assert.strictEqual(fs.statSync(fresh).mode & 0o777, 0o700)
+  })
+
   it('leaves the old file, and nothing beside it, where the new one cannot be written', async () => {
     const store = storeOf()
     await store.prepare()

@@ -6,7 +6,7 @@
  *   <acmeCache>/<authority>/account.json     whom the CA knows us as, and its key
  *   <acmeCache>/<authority>/<names>.pem      the key, the certificate, its chain
  *
- * Both hold secrets: 0600, in folders that only their owner can look into. A
+ * Both hold secrets: 0600, in a folder that only its owner can look into. A
  * file is replaced as a whole, or not at all: it is written beside, brought to
  * the disk, and renamed.
  */
@@ -76,7 +76,9 @@ class Store {
   /** Makes the folders, or throws: what cannot be kept would be asked for at each start. */
   async prepare () {
     try {
-      for (const dir of [this._cache, this.dir]) await prepareDir(dir)
+      // That folder may be somebody's already, with other things in it: its mode stays.
+      await fs.mkdir(this._cache, { recursive: true, mode: 0o700 })
+      await prepareDir(this.dir)
       await fs.access(this.dir, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK)
     } catch (err) {
       throw optionError('acmeCache', err.code === 'ERR_ALKNET_SYS' ? err.message : `${this._cache}: ${systemText(err)}`, err)
