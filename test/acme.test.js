@@ -483,6 +483,16 @@ describe('acme: a certificate that is kept valid', () => {
     assert.deepStrictEqual(its.timers, [])
   })
 
+  it('is not asked for again and again where it is old when it comes', async () => {
+    const its = await manager({ pair: pairOf(90), obtain: () => kept })
+    const kept = pairOf(90)
+    its.start()
+    await its.untilAsked() // at two thirds of its life, and the next one is that old at once
+    for (let i = 0; i < 3; i++) assert.strictEqual(await its.untilAsked(), 6 * HOUR)
+    assert.deepStrictEqual(its.lines.map(([, event]) => event), Array(4).fill('certificate issued'))
+    its.acme.close()
+  })
+
   it('stays when there is no other, and tries become rare', async () => {
     const its = await manager({ pair: pairOf(90), obtain: () => refused() })
     const context = await its.acme.contextFor({})

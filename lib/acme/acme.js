@@ -17,7 +17,7 @@ const { fail } = require('../errors')
 const { bareContext, contextOf, describeCertificate, readTrusted } = require('../tls-files')
 const { Authority, readHmac } = require('./authority')
 const { Http, TlsAlpn } = require('./challenges')
-const { HOUR, renewAt, retryDelay, retryDelays } = require('./schedule')
+const { HOUR, nextAt, renewAt, retryDelay, retryDelays } = require('./schedule')
 const { Store } = require('./store')
 
 const ATTEMPT_MS = 10 * 60_000
@@ -145,6 +145,7 @@ class Acme {
     if (this._stop.signal.aborted) return
     this.problem = null
     this._use(pair, shown)
+    this._due = Math.max(this._due, nextAt(this._span, this._clock.now()))
     await this._onContext()
     this._count('issued')
     this._log.info('certificate issued', { expires: this.certificate.expires.toISOString() })

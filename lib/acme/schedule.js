@@ -33,6 +33,14 @@ function retryDelays (span) {
   return { minDelayMs: Math.min(FIRST, maxDelayMs), maxDelayMs }
 }
 
+/**
+ * When at the earliest one that has just been issued is renewed: it may be old
+ * already, by a clock that is wrong or a CA that dates back.
+ */
+function nextAt (span, now) {
+  return now + retryDelays(span).maxDelayMs
+}
+
 // What a CA may ask for at most.
 const PATIENCE = 24 * HOUR
 
@@ -41,4 +49,4 @@ function retryDelay (delayMs, retryAfter = 0) {
   return Math.max(delayMs, Math.min(retryAfter * 1000, PATIENCE))
 }
 
-module.exports = { HOUR, renewAt, retryDelay, retryDelays }
+module.exports = { HOUR, nextAt, renewAt, retryDelay, retryDelays }
