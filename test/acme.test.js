@@ -588,7 +588,7 @@ describe('acme: a certificate that is kept valid', () => {
     assert.strictEqual(its.shown, 1)
     assert.notStrictEqual(its.acme.shownAt({}), context)
     const asked = its.asked
-    its.acme.problem = null
+    assert.strictEqual(its.acme.problem, null)
     await its.acme.refresh() // nothing is wrong
     assert(its.acme.dueAt.getTime() > its.now() + DAY)
     assert.strictEqual(its.asked, asked)

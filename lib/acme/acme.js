@@ -172,6 +172,7 @@ class Acme {
     const shown = kept === null ? null : await this._remake(kept).catch(() => null)
     if (this._stop.signal.aborted || this._attempt !== null) return
     if (shown !== null && describeCertificate(kept.cert).fingerprint !== this.certificate?.fingerprint) {
+      this.problem = null
       this._use(kept, shown)
       await this._onContext()
     } else if (shown === null || this.problem !== null) {
