@@ -415,7 +415,11 @@ class Server extends EventEmitter {
       entrance.context = fresh.get(keys[index])?.context ?? entrance.context
       if (entrance.context !== null) this._acme?.challenges.adopt(entrance.context)
     }
-    return this._options.places.map((place, index) => fresh.get(keys[index])?.place ?? place)
+    return this._options.places.map((place, index) => {
+      const next = fresh.get(keys[index])?.place ?? place
+      // Nobody asks a CA before the next start: until then it is the files.
+      return next.isAcme && this._acme === null ? place : next
+    })
   }
 
   // ---- for its connections

@@ -373,6 +373,21 @@ describe('tls', () => {
     await assert.rejects(server.reloadAll({ maxSessions: 1 }, { signal: AbortSignal.abort() }), { code: 'ERR_ALKNET_CANCELED' })
   })
 
+  it('reads the files until the new start that a CA in their place needs', async () => {
+    const { log, lines } = logOf()
+    const [cert, key] = [scope.file('cert.pem', fs.readFileSync(id.cert)), scope.file('key.pem', fs.readFileSync(id.key))]
+    const { server, port } = await secure({ tlsCert: cert, tlsKey: key, log })
+    const first = await shown(port)
+    await server.reloadAll({ tlsCert: undefined, tlsKey: undefined, acmeDomain: 'a.example', acmeCache: scope.dir() })
+    assert(lines.includes('WARN needs a new start option=acmeDomain'), lines.join('\n'))
+    assert.strictEqual(await shown(port), first)
+    const next = ca.issue()
+    fs.copyFileSync(next.cert, cert)
+    fs.copyFileSync(next.key, key)
+    await server.reloadTls()
+    assert.notStrictEqual(await shown(port), first)
+  })
+
   it('reads them again, too, when the signal of its start has come since', async () => {
     const controller = new AbortController()
     const { server, login, port } = await secure({ signal: controller.signal })
