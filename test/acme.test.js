@@ -554,6 +554,18 @@ describe('acme: a certificate that is kept valid', () => {
     its.acme.close()
   })
 
+  it('is shown, too, with protocols that came while it was being kept', async () => {
+    const [old, fresh] = [pairOf(90), pairOf(90)]
+    const place = { tlsAlpn: 'h2' }
+    let before
+    const its = await manager({ pair: old, obtain: () => fresh, store: { writeCertificate: async () => { before = await its.acme.contextFor(place) } } })
+    await its.acme.renew()
+    const after = its.acme.shownAt(place)
+    assert(before !== undefined && after !== undefined)
+    assert.notStrictEqual(after, before)
+    its.acme.close()
+  })
+
   it('is asked for once, however many want it', async () => {
     const pair = pairOf(90)
     let resolve

@@ -142,6 +142,8 @@ class Acme {
   }
 
   async _takeOver (pair, shown) {
+    // A reload may have made one for other protocols meanwhile.
+    for (const alpn of this._shown.keys()) if (!shown.has(alpn)) shown.set(alpn, await this._makeContext(pair, alpn))
     if (this._stop.signal.aborted) return
     this.problem = null
     this._use(pair, shown)
