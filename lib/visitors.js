@@ -25,9 +25,11 @@ const NOT_FOUND = 404
 
 /** One connection. Owner of the addon's gate. */
 class Visitor {
-  constructor (visitors, gate, peer) {
+  /** site: { host, port } of stealthUpstream when it came, or undefined: a reload may take it away meanwhile. */
+  constructor (visitors, gate, peer, site) {
     this._visitors = visitors
     this._gate = gate
+    this._site = site
     this._dialing = null
     this.peer = peer
     this.hasSite = false // it has the site's attention
@@ -40,7 +42,7 @@ class Visitor {
   }
 
   async onvisitor () {
-    const { host, port } = this._visitors._options.stealthUpstream
+    const { host, port } = this._site
     const timeoutMs = this._visitors._options.connectTimeout * 1000
     this._dialing = new AbortController()
     try {
@@ -109,7 +111,7 @@ class Visitors {
     stream.limitUnacked(unackedMs(this._options))
     const gate = binding.openGate(stream, context, stealthServer, this._secret,
       stealthHeadTimeout * 1000, stealthIdleTimeout * 1000, stealthUpstream !== undefined)
-    this._all.add(new Visitor(this, gate, peer))
+    this._all.add(new Visitor(this, gate, peer, stealthUpstream))
   }
 
   _makeRoom () {

@@ -244,6 +244,17 @@ describe('stealth', function () {
     assert(log.some((line) => /^WARN site failed error=ECONNREFUSED$/.test(line)), log.join('\n'))
   })
 
+  it('bears a reload that takes the site from those who are coming', async () => {
+    const { server, port } = await stealthy({ stealthUpstream: `http://127.0.0.1:${await freePort()}` })
+    const probe = await new Probe().open(port, {})
+    scope.defer(() => probe.close())
+    await server.reloadAll({ stealthUpstream: undefined })
+    await probe.write(Buffer.from(get('/', 'Host: a\r\nConnection: close\r\n')))
+    await probe.ended
+    assert.match(probe.said.toString('latin1'), /^HTTP\/1\.1 502 /) // of the site that there was when it came
+    assert.match(await answerTo(port, get('/', 'Host: a\r\nConnection: close\r\n')), /^HTTP\/1\.1 404 /)
+  })
+
   it('calls itself what it is told to', async () => {
     const { port } = await stealthy({ stealthServer: 'cloud thing' })
     const answer = await answerTo(port, 'GET / HTTP/1.0\r\n\r\n')
