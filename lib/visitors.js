@@ -9,11 +9,14 @@
  *              a visitor -> [asked: the site, or its absence] -> pages -> gone
  *
  * Visitors have places of their own: they take none from those who log in, and
- * nothing is held against a source for a browser in it. When all places are
- * taken, the oldest goes: first of those that are not with the site.
+ * nothing is held against a source for a browser in it. But a client is one of
+ * them until it has said so. When all places are taken, the source that has
+ * most of them gives one back: whoever fills them has his own go round, and
+ * those who come from elsewhere have the time to say who they are.
  */
 
 const binding = require('./binding')
+const { sourceOf } = require('./addresses')
 const { dialHost } = require('./dial')
 const { unackedMs } = require('./keepalive')
 const { rarely } = require('./listener')
@@ -32,7 +35,7 @@ class Visitor {
     this._site = site
     this._dialing = null
     this.peer = peer
-    this.hasSite = false // it has the site's attention
+    this.source = sourceOf(peer.address)
     this.outcome = null // ours, in place of what the addon says
     gate.owner = this
   }
@@ -48,7 +51,6 @@ class Visitor {
     try {
       const site = await dialHost(binding, { host, port, timeoutMs, signal: this._dialing.signal })
       if (this._gate === null) return site.close()
-      this.hasSite = true
       this._gate.relay(site)
     } catch (err) {
       if (this._gate === null) return
@@ -86,7 +88,8 @@ class Visitors {
     this._warn = rarely(log)
     this._log = rarely(log, 'debug')
     this._onEmpty = onEmpty
-    this._all = new Set() // the oldest first
+    this._all = new Set()
+    this._bySource = new Map() // the same, of each source the oldest first
     this._secret = null
   }
 
@@ -111,15 +114,41 @@ class Visitors {
     stream.limitUnacked(unackedMs(this._options))
     const gate = binding.openGate(stream, context, stealthServer, this._secret,
       stealthHeadTimeout * 1000, stealthIdleTimeout * 1000, stealthUpstream !== undefined)
-    this._all.add(new Visitor(this, gate, peer, stealthUpstream))
+    this._add(new Visitor(this, gate, peer, stealthUpstream))
+  }
+
+  _add (visitor) {
+    this._all.add(visitor)
+    const ofSource = this._bySource.get(visitor.source)
+    if (ofSource === undefined) this._bySource.set(visitor.source, new Set([visitor]))
+    else ofSource.add(visitor)
+  }
+
+  _remove (visitor) {
+    if (!this._all.delete(visitor)) return
+    const ofSource = this._bySource.get(visitor.source)
+    ofSource.delete(visitor)
+    if (ofSource.size === 0) this._bySource.delete(visitor.source)
   }
 
   _makeRoom () {
-    if (this._all.size < this._options.maxVisitors) return
-    const all = [...this._all]
-    const one = all.find(({ hasSite }) => !hasSite) ?? all[0]
-    this._all.delete(one)
-    one.close('crowded')
+    // Two for one that comes: a limit that was made lower is reached in time.
+    for (let i = 0; i < 2 && this._all.size >= this._options.maxVisitors; i++) {
+      const one = this._oneToGo()
+      this._remove(one)
+      one.close('crowded')
+    }
+  }
+
+  // Also one that is with the site: else who holds all places but a few with it
+  // would have those go who are just about to say that they are clients.
+  _oneToGo () {
+    let most = new Set()
+    for (const ofSource of this._bySource.values()) {
+      if (ofSource.size > most.size) most = ofSource
+    }
+    const [oldest] = most
+    return oldest
   }
 
   /** False: it has to be a visitor. */
@@ -128,7 +157,7 @@ class Visitors {
     if (ticket === null) return false
     const stream = gate.take()
     if (stream !== null) binding.tlsPad(stream) // what it says first has always the same length
-    this._all.delete(visitor)
+    this._remove(visitor)
     visitor.leave()
     this._admission.take(stream, visitor.peer, ticket)
     return true
@@ -136,7 +165,7 @@ class Visitors {
 
   _left (visitor, outcome) {
     const { address, port, transport } = visitor.peer
-    this._all.delete(visitor)
+    this._remove(visitor)
     this._counters.count('visitors', outcome)
     this._log('visitor', { remote_addr: address, remote_port: port, transport, reason: outcome })
     this._onEmpty()

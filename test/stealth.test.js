@@ -202,6 +202,43 @@ describe('stealth', function () {
     await counts(server, ({ visiting }) => visiting === 0)
   })
 
+  it('has the source that has most visitors make room', async () => {
+    const { server, port } = await stealthy({ maxVisitors: 3 })
+    const elsewhere = net.connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' })
+    scope.defer(() => { elsewhere.destroy() })
+    elsewhere.on('error', () => {}) // then it has no answer
+    await once(elsewhere, 'connect')
+    await counts(server, ({ visiting }) => visiting === 1)
+    const many = []
+    for (let i = 0; i < 6; i++) {
+      many.push(await new Probe().open(port, null))
+      await counts(server, ({ visiting, visitors }) => visiting + visitors.crowded === many.length + 1)
+    }
+    for (const one of many.slice(0, 4)) await one.ended
+    elsewhere.write(get())
+    assert.match(await textOf(elsewhere), /The plain HTTP request was sent to HTTPS port/)
+    for (const one of many) one.close()
+  })
+
+  it('has those who hold the site make room for who has just come', async () => {
+    const site = http.createServer({ keepAliveTimeout: 0 }, (request, response) => response.end('of the site'))
+    site.listen(0, '127.0.0.1')
+    await once(site, 'listening')
+    scope.defer(() => { site.closeAllConnections(); site.close() })
+    const { server, port } = await stealthy({ maxVisitors: 2, stealthUpstream: `http://127.0.0.1:${site.address().port}` })
+    const holders = [await ask(port, get()), await ask(port, get())]
+    for (const one of holders) await one.hear('of the site')
+    const coming = await new Probe().open(port, null)
+    await holders[0].ended
+    const last = await new Probe().open(port, null)
+    await holders[1].ended
+    await coming.write(Buffer.from(get()))
+    await coming.ended
+    assert.match(coming.said.toString('latin1'), /The plain HTTP request was sent to HTTPS port/)
+    await counts(server, ({ visitors }) => visitors.crowded === 2)
+    for (const one of [coming, last]) one.close()
+  })
+
   it('closes who takes too long, and counts that', async () => {
     const { server, port } = await stealthy({ stealthHeadTimeout: 1, stealthIdleTimeout: 1 })
     const slow = [await ask(port, 'GET / HTTP/1.1\r\nHost:'), await ask(port, '\x16\x03\x01\x00\x20', null), await ask(port, 'GET /', null)]
