@@ -95,20 +95,21 @@ static void on_lingered(alk_limit_t *t)
   alk_relay_close(((rare_t *) (void *) t)->r);
 }
 
+/* What b said last leaves first, however slow a is: its time begins then. */
 static void linger(alk_relay_t *r)
 {
-  if (r->rare == NULL || r->rare->linger_ms == 0 || r->side[0].s == NULL)
-    return;
+  const side_t *a = &r->side[0];
+  if (r->rare == NULL || r->rare->linger_ms == 0) return;
+  if (a->s == NULL || !a->flushed || !r->side[1].ended) return;
   r->rare->limit.late = on_lingered;
-  alk_limit_start(alk_stream_loop(r->side[0].s), &r->rare->limit,
-                  r->rare->linger_ms);
+  alk_limit_start(alk_stream_loop(a->s), &r->rare->limit, r->rare->linger_ms);
 }
 
 static void pass_end(alk_relay_t *r, side_t *from, side_t *to)
 {
   if (from->ended) return;
   from->ended = true;
-  if (from == &r->side[1]) linger(r);
+  linger(r);
   if (to->s != NULL) alk_stream_end(to->s);
   close_when_done(r);
 }
@@ -126,6 +127,7 @@ static void on_drain(alk_stream_t *s)
   side_t *from = other_of(r, s);
   if (alk_stream_has_ended(s)) {
     to->flushed = true;
+    linger(r);
     /* A side that is gone has nothing more to hear either. */
     if (from->s == NULL) to->ended = true;
     close_when_done(r);
@@ -222,7 +224,7 @@ void alk_relay_limit(alk_relay_t *r, unsigned ms)
 void alk_relay_linger(alk_relay_t *r, unsigned ms)
 {
   rare_of(r)->linger_ms = ms;
-  if (r->side[1].ended) linger(r);
+  linger(r);
 }
 
 void alk_relay_close(alk_relay_t *r)

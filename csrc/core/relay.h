@@ -17,8 +17,9 @@ alk_relay_t *alk_relay(alk_stream_t *a, alk_stream_t *b, alk_relay_cb cb,
 /* Right after alk_relay: both have so long to be open, or are closed with
  * ALK_E_TIMEOUT. */
 void alk_relay_limit(alk_relay_t *r, unsigned ms);
-/* Right after alk_relay of two that are open: when b has ended, a has so long
- * to end as well, or both are closed: for a b that ends when all is said. */
+/* Right after alk_relay of two that are open: when b has ended and all that it
+ * said has left through a, a has so long to end as well, or both are closed:
+ * for a b that ends when all is said. */
 void alk_relay_linger(alk_relay_t *r, unsigned ms);
 void alk_relay_close(alk_relay_t *r); /* at once */
 

@@ -418,6 +418,28 @@ static void one_that_ended_waits_for_the_other(void **state)
   assert_false(j.failed);
 }
 
+/* A slow one gets all of it: its time begins when nothing more waits. */
+static void one_that_ended_is_heard_before_time_runs(void **state)
+{
+  env_t *e = *state;
+  joint_t j = joint_of(e, fake_stream_new(e->l), fake_stream_new(e->l));
+  join(&j, j.a->s, j.b->s);
+  QUIET(&j, alk_relay_linger(j.relay, 1));
+  fake_feed(j.b, "x", 1);
+  settle(&j);
+  j.a->full = true;
+  fake_feed_end(j.b);
+  settle(&j);
+  assert_true(j.a->ended && !j.a->flushed);
+  uint64_t passed = uv_now(&e->uv) + 10;
+  SPIN_UNTIL(e, uv_now(&e->uv) > passed);
+  assert_int_equal(j.calls, 0);
+  fake_drain(j.a);
+  SPIN_UNTIL(e, j.calls == 1);
+  assert_over(&j, 0, 1);
+  assert_false(j.failed);
+}
+
 static void one_closes_before_the_other_opens(void **state)
 {
   env_t *e = *state;
@@ -630,6 +652,7 @@ int main(void)
     TEST(end_heard_before),
     TEST(both_ends_heard_before),
     TEST(one_that_ended_waits_for_the_other),
+    TEST(one_that_ended_is_heard_before_time_runs),
     TEST(end_said_before),
     TEST(end_said_before_and_not_flushed),
     TEST(all_was_over_before),
