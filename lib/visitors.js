@@ -41,7 +41,9 @@ class Visitor {
   }
 
   onssh () {
-    if (!this._visitors._letIn(this, this._gate)) this._gate.serve(NOT_FOUND)
+    if (this._visitors._letIn(this, this._gate)) return
+    if (this._site === undefined) this._gate.serve(NOT_FOUND)
+    else this.onvisitor()
   }
 
   async onvisitor () {

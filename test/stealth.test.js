@@ -272,6 +272,18 @@ describe('stealth', function () {
     await counts(server, ({ visitors }) => visitors.site === 2 && visitors.plain === 1)
   })
 
+  it('hands whom it would turn away to the site, too', async () => {
+    const site = http.createServer({ keepAliveTimeout: 0 })
+    site.on('clientError', (err, socket) => socket.end(`HTTP/1.1 400 of the site, ${err.code}\r\n\r\n`))
+    site.listen(0, '127.0.0.1')
+    await once(site, 'listening')
+    scope.defer(() => { site.closeAllConnections(); site.close() })
+    const { server, port, login } = await stealthy({ stealthUpstream: `http://127.0.0.1:${site.address().port}`, maxUnauthenticatedPerIp: 0, maxConnectionsPerIp: 1 })
+    await echo(await login())
+    assert.match(await answerTo(port, BANNER), /^HTTP\/1\.1 400 of the site, HPE_/)
+    assert.strictEqual(server.stats().refused.max_connections_per_ip, 1)
+  })
+
   it('says what nginx says of a site that is not there', async () => {
     const log = []
     const { server, port } = await stealthy({ stealthUpstream: `http://127.0.0.1:${await freePort()}`, log: { write: (line) => { log.push(line) } } })
