@@ -16,6 +16,16 @@ process.on('exit', () => {
 /** How much of a child's output is kept. */
 const OUTPUT_MAX = 1 << 20
 
+/**
+ * Resident memory of a process in bytes (Linux): all of it, and what is its own,
+ * which is all but the parts of files, as of programs, that it has come upon.
+ */
+function residentMemory (pid) {
+  const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8')
+  const kib = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)[1])
+  return { all: kib('VmRSS') * 1024, own: kib('RssAnon') * 1024 }
+}
+
 class Proc {
   /**
    * @param {string} command
@@ -106,8 +116,7 @@ class Proc {
 
   /** Resident memory in bytes (Linux). */
   rss () {
-    const status = fs.readFileSync(`/proc/${this.pid}/status`, 'utf8')
-    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)[1]) * 1024
+    return residentMemory(this.pid).all
   }
 
   /** How many file descriptors it has open (Linux). */
@@ -157,4 +166,4 @@ function need (context, ...programs) {
   }
 }
 
-module.exports = { Proc, start, run, has, need }
+module.exports = { Proc, start, run, has, need, residentMemory }

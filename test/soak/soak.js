@@ -17,6 +17,7 @@ const fs = require('node:fs')
 const { setTimeout: sleep } = require('node:timers/promises')
 const binding = require('../../lib/binding')
 const { startServe } = require('../helpers/alknet')
+const { residentMemory } = require('../helpers/proc')
 const { Scope } = require('../helpers/scope')
 const { Phoenix, LIMITS, startClient, startCutter } = require('./ends')
 const { Events } = require('./events')
@@ -44,26 +45,36 @@ function median (numbers) {
 /** Resident memory over time, of processes that live as long as the soak. */
 class Memory {
   constructor (procs) {
-    this._procs = procs // name => Proc
+    this._procs = procs // name => Proc, or { pid }
     this._samples = Object.fromEntries(Object.keys(procs).map((name) => [name, []]))
     this._timer = setInterval(() => this._take(), SAMPLE_MS)
   }
 
   _take () {
     for (const [name, proc] of Object.entries(this._procs)) {
-      if (fs.existsSync(`/proc/${proc.pid}/status`)) this._samples[name].push(proc.rss())
+      if (fs.existsSync(`/proc/${proc.pid}/status`)) this._samples[name].push(residentMemory(proc.pid))
     }
   }
 
-  /** Name => { warm, last, grown }: medians, after a quarter and at the end. */
+  /**
+   * Name => { warmMiB, lastMiB, grown, isFlat, ownMiB }: medians, after a quarter
+   * and at the end. ownMiB: both of what is the process's own.
+   */
   end () {
     clearInterval(this._timer)
     const out = {}
     for (const [name, all] of Object.entries(this._samples)) {
       const span = Math.ceil(all.length / 8)
-      const warm = median(all.slice(2 * span, 3 * span))
-      const last = median(all.slice(-span))
-      out[name] = { warmMiB: mib(warm), lastMiB: mib(last), grown: last / warm - 1, isFlat: last - warm <= Math.max(warm * GROWTH, this._procs[name].pid === process.pid ? OWN_NOISE_BYTES : NOISE_BYTES) }
+      const parts = [all.slice(2 * span, 3 * span), all.slice(-span)]
+      const [warm, last] = parts.map((part) => median(part.map((one) => one.all)))
+      const noise = this._procs[name].pid === process.pid ? OWN_NOISE_BYTES : NOISE_BYTES
+      out[name] = {
+        warmMiB: mib(warm),
+        lastMiB: mib(last),
+        grown: last / warm - 1,
+        isFlat: last - warm <= Math.max(warm * GROWTH, noise),
+        ownMiB: parts.map((part) => mib(median(part.map((one) => one.own))))
+      }
     }
     return out
   }
@@ -163,7 +174,7 @@ async function soak (scope) {
   for (const [, open] of traffic.ways) await transfer(await open(), 1)
   const fds = await settled(procs, null)
 
-  const memory = new Memory({ ...procs, 'events, both ends': { pid: process.pid, rss: () => process.memoryUsage().rss } })
+  const memory = new Memory({ ...procs, 'events, both ends': { pid: process.pid } })
   const over = sleep(seconds * 1000).then(() => { over.isOver = true })
   const killing = [
     keepKilling(over, 3, 9, async () => cutter.cut()),
