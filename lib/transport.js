@@ -10,6 +10,9 @@ const { unackedMs } = require('./keepalive')
 const { greet } = require('./stealth')
 const { secure } = require('./tls-handshake')
 
+// What stands in a greeting over somebody's stream, where nobody has said to whom it leads.
+const NO_NAME = 'localhost'
+
 /**
  * An open stream of the addon to the server.
  * @param {Session} session
@@ -28,7 +31,13 @@ async function openTransport (session, server, signal) {
     limit: `${connectTimeout} s (connectTimeout)`,
     signal
   })
-  return session._secret === null ? secured : greet(secured, session._secret, name)
+  if (session._secret === null) return secured
+  try {
+    return greet(secured, session._secret, name ?? NO_NAME)
+  } catch (err) {
+    secured.close()
+    throw err
+  }
 }
 
 /** What the transport goes over: TCP, or a stream of the user's. */

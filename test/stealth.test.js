@@ -10,7 +10,7 @@ const net = require('net')
 const tls = require('tls')
 const alknet = require('..')
 const { startServer, textOf } = require('./helpers/api')
-const { echoServer, expectEcho, freePort, listen } = require('./helpers/net')
+const { dial, echoServer, expectEcho, freePort, listen } = require('./helpers/net')
 const { Probe } = require('./helpers/probe')
 const { get } = require('./helpers/probe-table')
 const { need } = require('./helpers/proc')
@@ -124,6 +124,23 @@ describe('stealth', function () {
     const [client, server] = [recordLengths(Buffer.concat(said.client)).slice(1), recordLengths(Buffer.concat(said.server)).slice(6)]
     assert(client.length >= 4 && server.length >= 3, `${client} ${server}`)
     for (const length of [...client.slice(0, 16), ...server.slice(0, 16)]) assert(length >= 64 + 17, `${client} ${server}`)
+  })
+
+  it('is closed by a client that cannot show the secret there', async () => {
+    const NO_EXTENDED_MASTER_SECRET = 1 // of OpenSSL's options: without it TLS 1.2 has no keys for that
+    const server = tls.createServer({ cert: readFileSync(id.cert), key: readFileSync(id.key), maxVersion: 'TLSv1.2', secureOptions: NO_EXTENDED_MASTER_SECRET })
+    server.listen(0, '127.0.0.1')
+    scope.defer(() => server.close())
+    await once(server, 'listening')
+    const closed = new Promise((resolve) => server.once('secureConnection', (socket) => socket.on('error', () => {}).resume().once('close', resolve)))
+    const { login } = await stealthy({ stealthSecret: SECRET })
+    await assert.rejects(login({ server: `127.0.0.1:${server.address().port}`, stealthSecret: SECRET }), { code: 'ERR_ALKNET_TLS', message: /has no keys to show the secret with/ })
+    await closed
+  })
+
+  it('lets in who comes over a stream, and has no name for the server', async () => {
+    const { port, login } = await stealthy({ stealthSecret: SECRET })
+    await echo(await login({ server: undefined, stream: await dial(scope, port), insecure: true, tlsCa: undefined, stealthSecret: SECRET }))
   })
 
   it('takes from nobody in the middle what a client has shown', async () => {
