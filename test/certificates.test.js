@@ -286,7 +286,7 @@ describe('the login with a certificate', () => {
     const server = {
       _authorizer: await authorizerOf(options),
       _counters: new Counters(),
-      _limits: { promote: () => true },
+      _limits: { promote: () => true, favour () {} },
       _options: { maxAuthAttempts: 10 },
       _log: { info: (event, fields) => logged.push(fields) }
     }
