@@ -2,6 +2,7 @@
  * pending exception and an environment that is going are normal, not faults. */
 #include "napi/wrap.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include <uv.h>
@@ -13,8 +14,10 @@ static const napi_type_tag tags[WRAP_CLASSES] = {
   TAG(WRAP_STREAM), TAG(WRAP_LISTENER), TAG(WRAP_SESSION), TAG(WRAP_SOCKS),
   TAG(WRAP_DOOR),   TAG(WRAP_RELAY),    TAG(WRAP_KEY),     TAG(WRAP_KRL),
   TAG(WRAP_DUPLEX), TAG(WRAP_NETWATCH), TAG(WRAP_PROXY),   TAG(WRAP_TLS),
+  TAG(WRAP_GATE),
 #undef TAG
 };
+static_assert(WRAP_GATE == WRAP_CLASSES - 1, "a class without a tag");
 
 wrap_env_t *wrap_env(napi_env env)
 {
