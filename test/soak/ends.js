@@ -3,6 +3,7 @@
 /** What is soaked: servers and clients as users run them, and what kills them. */
 
 const net = require('node:net')
+const { randomInt } = require('node:crypto')
 const { once } = require('node:events')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { connectArgs, startAlknet, startServe } = require('../helpers/alknet')
@@ -34,16 +35,21 @@ async function startCutter (scope, port) {
   return { port: server.address().port, cut }
 }
 
-/** A server that is killed and started again at the same port. */
+/**
+ * A server that is killed and started again at the same port, of an address
+ * that it has for itself: at a common one somebody else could be given the port
+ * meanwhile.
+ */
 class Phoenix {
   constructor (scope) {
     this._scope = scope
+    this._host = `127.${randomInt(1, 255)}.${randomInt(256)}.${randomInt(1, 255)}`
     this.server = null // of startServe()
     this.kills = 0
   }
 
   async start () {
-    const listen = [`127.0.0.1:${this.server?.port ?? 0}`]
+    const listen = [`${this._host}:${this.server?.port ?? 0}`]
     this.server = await startServe(this._scope, { listen, args: LIMITS })
   }
 

@@ -59,6 +59,7 @@ class Events {
         const stream = await this._session.open({ host: 'alknet-control', port: 0 })
         const target = alknet.createEventTarget({ stream })
         this._target = target
+        if (this._isOver) target.close() // stop() came while the session was not there
         this.figures.streams++
         for await (const event of target.subscribe('soak.*')) this._take(event)
       } catch (err) {
