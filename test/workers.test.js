@@ -188,6 +188,17 @@ for (const sshEngine of alknet.versions.engines) {
       assert.strictEqual(asked.length, 5)
     })
 
+    it('loses nothing that an answer of authorize() has by its class', async () => {
+      class Grant {
+        get scopes () { return ['ops'] }
+        get forwarding () { return false }
+      }
+      const { server, login, keys, through } = await start({ authorize: ({ kind }) => kind === 'channel' || new Grant() })
+      const session = await login({ identity: keys.stranger.privateKey })
+      assert.deepStrictEqual(server.sessions()[0].identity.scopes, ['ops'])
+      await assert.rejects(through(session), REFUSED)
+    })
+
     it('reloads keys, policy and limits in all threads before it says so', async () => {
       const { server, login, keys, through, lines } = await start()
       const [a, b] = [await login(), await login()]

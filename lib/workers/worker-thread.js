@@ -252,10 +252,15 @@ class WorkerThread {
   }
 }
 
+/** What authorize.js reads of an answer may be inherited, and a clone inherits nothing: without it a grant is larger. */
+function plain (said) {
+  return said === true || said === null ? said : { ...said, scopes: said.scopes, forwarding: said.forwarding }
+}
+
 /** An answer of authorize() that another thread can be told. */
 function tellable (server, said, why) {
   try {
-    return { answer: structuredClone(said), why }
+    return { answer: structuredClone(plain(said)), why }
   } catch {
     server._warn('authorize failed', { kind: 'key', problem: 'it has a property that there is not' })
     return { answer: null, why: 'authorize_failed' }
