@@ -496,6 +496,11 @@ function onlyInCode (options) {
   return Object.fromEntries(IN_CODE_ONLY.filter((name) => Object.hasOwn(options, name)).map((name) => [name, options[name]]))
 }
 
+/** Options of serve() that are right, with what they inherit: others see only what an object has itself. */
+function ownOptions (options) {
+  return Object.fromEntries(Object.keys(SERVER).filter((name) => options[name] !== undefined).map((name) => [name, options[name]]))
+}
+
 /** The names of a client's or a server's options that a file may hold. */
 function namesForFiles (command) {
   const [table, planned] = command === 'serve' ? [SERVER, PLANNED_SERVER] : [CLIENT, PLANNED_CLIENT]
@@ -518,6 +523,7 @@ module.exports = {
   namesForFiles,
   onlyInCode,
   openTarget,
+  ownOptions,
   remoteForwardSpec,
   serverOptions,
   signalOption,

@@ -199,6 +199,23 @@ for (const sshEngine of alknet.versions.engines) {
       await assert.rejects(through(session), REFUSED)
     })
 
+    it('denies in the threads what it denies, also where the options have inherited that', async () => {
+      const keys = await threeKeys()
+      const base = { hostKey: keys.host.privateKey, authorizedKeys: Buffer.from(keys.user.publicKey), listen: '127.0.0.1:0', workers: 2, sshEngine }
+      for (const forwarding of [{ default: 'deny' }, Object.create({ default: 'deny' })]) {
+        const server = await alknet.serve(Object.create({ ...base, forwarding }))
+        scope.defer(() => server.close())
+        const session = await alknet.openSession({
+          server: `127.0.0.1:${server.address().port}`, identity: keys.user.privateKey, hostKey: keys.host.fingerprint, knownHosts: []
+        })
+        scope.defer(() => session.close())
+        const refused = () => assert.rejects(session.open({ host: '127.0.0.1', port: echo.port }), REFUSED)
+        await refused()
+        await server.reloadAll({ maxSessions: 5 })
+        await refused()
+      }
+    })
+
     it('reloads keys, policy and limits in all threads before it says so', async () => {
       const { server, login, keys, through, lines } = await start()
       const [a, b] = [await login(), await login()]
