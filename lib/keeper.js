@@ -15,6 +15,7 @@
  */
 
 const { Backoff } = require('./backoff')
+const { BYE } = require('./bye')
 const { canceled, fail } = require('./errors')
 const { formatHostPort } = require('./addresses')
 const { Link } = require('./link')
@@ -27,9 +28,13 @@ const { wake } = require('./wake')
 const FATAL = new Set(['ERR_ALKNET_HOSTKEY', 'ERR_ALKNET_OPTION', 'ERR_ALKNET_UNSUPPORTED'])
 const FATAL_AT_FIRST = new Set([...FATAL, 'ERR_ALKNET_AUTH', 'ERR_ALKNET_KEY', 'ERR_ALKNET_CANCELED'])
 
+// A server that had no place for another login has not refused a key.
+const isFull = ({ code, reason }) => code === 'ERR_ALKNET_AUTH' && reason === BYE.TOO_MANY_CONNECTIONS
+
 /** Whether no further try can help. isFirst: there was no session yet. */
 function isFatal (err, isFirst) {
   if (!isFirst) return FATAL.has(err.code)
+  if (isFull(err)) return false
   // A new host key that cannot be written down is the user's to change, too.
   return FATAL_AT_FIRST.has(err.code) || (err.stage === 'hostkey' && !err.retryable)
 }

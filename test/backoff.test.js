@@ -131,6 +131,7 @@ describe('what is tried again', () => {
     [fail('OPTION', 'options', 'x'), true, true],
     [fail('UNSUPPORTED', 'listen', 'x'), true, true],
     [fail('AUTH', 'auth', 'x'), true, false],
+    [fail('AUTH', 'auth', 'too many sessions', { reason: 12 }), false, false],
     [fail('KEY', 'key', 'x'), true, false],
     [fail('CANCELED', 'connect', 'x'), true, false],
     [systemError(system('EACCES'), 'hostkey', 'known_hosts cannot be written'), true, false],
