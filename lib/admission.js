@@ -153,6 +153,7 @@ class Admission {
       this._counters.count('accepted')
     } catch (err) {
       // The engine does not take the options: nothing that a client has done.
+      stream.close() // it may not even have been taken
       this._limits.leave(ticket)
       this._warn('connection failed', { error: err.code, problem: err.message })
     }

@@ -201,9 +201,14 @@ class Link {
       timer = setTimeout(() => this.close(fail('TIMEOUT', this.stage, `no login within ${handshakeTimeout} s (handshakeTimeout)`)),
         handshakeTimeout * 1000)
       this._login = { resolve, reject }
-      this.handle = binding.sshClient(transport, nativeOptions(this._options, {
-        user, hostKeyAlgorithms: hostKeyOrder(hostKeyAlgorithms, types)
-      }))
+      try {
+        this.handle = binding.sshClient(transport, nativeOptions(this._options, {
+          user, hostKeyAlgorithms: hostKeyOrder(hostKeyAlgorithms, types)
+        }))
+      } catch (err) {
+        transport.close() // the engine does not take the options, and may not have taken this
+        throw err
+      }
       this.handle.owner = this
       this._wire = this.handle
       if (this._session._isUnref) this.keepAlive(false)

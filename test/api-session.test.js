@@ -299,6 +299,14 @@ describe('session.listen()', () => {
     await assert.rejects(session.listen({ host: '*', port: 0 }), { code: 'ERR_ALKNET_CHANNEL', stage: 'listen' })
   })
 
+  it('leaves no connection where the engine does not take its options', async () => {
+    const { server, login } = await startServer(scope)
+    const before = binding.live()
+    // 255 characters at most, and more bytes than an engine has for them.
+    await assert.rejects(login({ user: 'ü'.repeat(200) }), { code: 'ERR_ALKNET_OPTION' })
+    while (server.connections > 0 || binding.live() > before) await new Promise(setImmediate)
+  })
+
   it('leaves nothing behind', async () => {
     const before = binding.live()
     const { server, session, listener } = await start()
