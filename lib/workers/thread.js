@@ -81,9 +81,10 @@ class ThreadServer {
     if (ticket.left) clearTimeout(ticket.timer)
   }
 
-  /** Another client has taken its place. */
+  /** Another client has taken its place, unless it has just logged in. */
   giveWay (id) {
-    this._limits.tickets.get(id)?.giveWay?.()
+    const ticket = this._limits.tickets.get(id)
+    if (ticket?.authenticated === false) ticket.giveWay?.()
   }
 
   /** Ends one session: as Connection.end(). */
