@@ -355,6 +355,20 @@ for (const sshEngine of alknet.versions.engines) {
       assert.strictEqual(server.stats().sessions, 1)
     })
 
+    it('serves by itself whom it cannot hand over', async () => {
+      const { server, login, through } = await start({ maxConnectionsPerIp: 2 })
+      const { _workers: workers } = server
+      workers.take = (stream, ...rest) => {
+        Object.defineProperty(stream, 'send', { value () { throw new Error('no descriptor is free') } })
+        delete workers.take
+        return workers.take(stream, ...rest)
+      }
+      await through(await login())
+      await through(await login())
+      assert.deepStrictEqual(server.sessions().map(({ worker }) => worker), [null, 1])
+      await assert.rejects(login())
+    })
+
     it('serves a stream that it is given by itself, beside them', async () => {
       const { server, login, through } = await start({ maxSessions: 2 })
       const [near, far] = duplexPair === undefined ? pairOfPipes() : duplexPair()

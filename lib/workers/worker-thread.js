@@ -132,16 +132,13 @@ class WorkerThread {
     return fail('LOST', 'session', `a worker thread has ended${this._error === null ? '' : `: ${this._error.message}`}`, { cause: this._error ?? undefined })
   }
 
-  /** A client that was let in is its own from now on. */
+  /** A client that was let in is its own from now on. False: it cannot be had, and stays where it is. */
   take (stream, peer, ticket, place) {
-    const { _limits: limits, _warn: warn } = this._server
     let parcel
     try {
       parcel = stream.send()
-    } catch (err) {
-      stream.close()
-      limits.leave(ticket)
-      return warn('connection failed', { error: err.code, problem: err.message })
+    } catch {
+      return false // it takes another descriptor, and none is free
     }
     const connection = new WorkerConnection(this, ++this._workers.lastConnection, ticket, parcel)
     this.connections.set(connection.id, connection)
@@ -149,6 +146,7 @@ class WorkerThread {
     ticket.isSilent = () => connection.isSilent
     this.keepAlive()
     this.tell('socket', { id: connection.id, parcel, peer, place })
+    return true
   }
 
   /** Whether the process has to stay for it: who is served is served to the end. */

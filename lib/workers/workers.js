@@ -91,15 +91,13 @@ class Workers {
     return [...this._threads].flatMap(({ connections }) => [...connections.values()].flatMap(({ session }) => session ?? []))
   }
 
-  /** Gives a client to one of them. False: there is none. entrance: where it came. */
+  /** Gives a client to one of them. False: there is none, or no descriptor for it. entrance: where it came. */
   take (stream, peer, ticket, entrance) {
     let chosen = null
     for (const thread of this._threads) {
       if (thread.isReady && (chosen === null || thread.connections.size < chosen.connections.size)) chosen = thread
     }
-    if (chosen === null) return false
-    chosen.take(stream, peer, ticket, this.server._entrances.indexOf(entrance))
-    return true
+    return chosen !== null && chosen.take(stream, peer, ticket, this.server._entrances.indexOf(entrance))
   }
 
   /** Has all take over what is in force now. Resolves when they have. */
