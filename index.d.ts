@@ -218,7 +218,7 @@ export interface ListenerOptions {
 }
 
 export interface ServeOptions extends CommonOptions {
-  /** The server's private keys; `PATH-cert.pub`, where there is one, is shown to clients that ask for certificates. */
+  /** The server's private keys, 8 at most; `PATH-cert.pub`, where there is one, is shown to clients that ask for certificates. */
   hostKey: PathOrBytes | PathOrBytes[]
   /** Further certificates for these keys, one for a key at most. */
   hostCertificate?: PathOrBytes | PathOrBytes[]

@@ -21,6 +21,7 @@ const {
 const { network, penalties } = require('./penalty-options')
 const { ACME, completeAcme } = require('./acme/options')
 
+const MAX_HOST_KEYS = 8 // as many as the engines take
 const DAY = 86400
 
 // What may be offered (spec §7): an option narrows a list, never widens it.
@@ -399,6 +400,7 @@ function serverOptions (options) {
   if (out.hostKey === undefined) {
     throw optionError('hostKey', 'is required: the server\'s private key (alknet keygen makes one)')
   }
+  if (out.hostKey.length > MAX_HOST_KEYS) throw optionError('hostKey', `is said ${out.hostKey.length} times: ${MAX_HOST_KEYS} at most`)
   if (out.workers > 1 && out.onConnection !== undefined) {
     throw optionError('onConnection', 'makes no sense together with workers: a channel is in the thread of its session')
   }

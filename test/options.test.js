@@ -67,6 +67,8 @@ describe('options', () => {
     refuses(() => clientOptions({ identity: 'a' }), 'server', /required/)
     refuses(() => clientOptions({ server: 'a' }), 'identity', /required/)
     refuses(() => serverOptions({}), 'hostKey', /required/)
+    refuses(() => serverOptions({ hostKey: Array(9).fill('key') }), 'hostKey', /8 at most/)
+    assert.strictEqual(serverOptions({ hostKey: Array(8).fill('key') }).hostKey.length, 8)
     refuses(() => serverOptions(null), 'options', /object/)
   })
 
