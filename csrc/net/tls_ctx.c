@@ -369,10 +369,9 @@ alk_tls_ctx_t *alk_tls_server_ctx(const alk_tls_server_opts_t *opts,
   if (ctx->alpn != NULL) SSL_CTX_set_alpn_select_cb(c, choose, ctx);
   tls_acme_watch(ctx);
   ctx->is_bare = opts->is_bare;
-  bool ok =
-    SSL_CTX_set_session_id_context(c, (const unsigned char *) "alknet", 6) ==
-      1 &&
-    (!opts->is_nginx || tls_nginx_dress(ctx));
+  bool ok = SSL_CTX_set_session_id_context(c, (const unsigned char *) "alknet",
+                                           6) == 1 &&
+            (!opts->is_nginx || tls_nginx_dress(ctx));
   if (!ok) tls_why(NULL, "a TLS context", err);
   if (ok && (ctx->is_bare || (load_chain(c, &opts->cert, err) &&
                               load_key(c, &opts->key, opts->passphrase, err) &&

@@ -150,8 +150,8 @@ const state_t state_ready = {"ready", ready_step};
 /* Between key exchanges: a client that is turned away in its login, too. */
 static bool may_say_bye(const session_t *s)
 {
-  bool has_keys = s->state == &state_ready ||
-                  (s->base.server && s->state != &state_accept);
+  bool has_keys =
+    s->state == &state_ready || (s->base.server && s->state != &state_accept);
   return has_keys && !session_failed(s);
 }
 
