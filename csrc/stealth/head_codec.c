@@ -273,25 +273,27 @@ static bool is_old(const alk_head_t *h)
 
 static void decide(alk_head_t *h);
 
-static void end_request_line(alk_head_t *h)
+static bool is_right(const alk_head_t *h)
 {
   const char *line = text(h);
-  bool has_host = h->host > 0;
+  if (is_old(h) && h->method != GET) return false;
+  if (h->is_complex &&
+      !alk_field_is_path(line + h->target, h->target_end - h->target))
+    return false;
+  return h->host == 0 ||
+         alk_field_is_host(line + h->host, h->host_end - h->host);
+}
+
+static void end_request_line(alk_head_t *h)
+{
   h->is_bare = is_old(h);
   h->is_head = h->is_head && !h->is_bare;
-  if (is_old(h) && h->method != GET) {
+  if (!is_right(h))
     refuse(h);
-  } else if (h->is_complex &&
-             !alk_field_is_path(line + h->target, h->target_end - h->target)) {
-    refuse(h);
-  } else if (has_host &&
-             !alk_field_is_host(line + h->host, h->host_end - h->host)) {
-    refuse(h);
-  } else if (is_old(h)) {
+  else if (h->is_bare)
     decide(h);
-  } else {
+  else
     go(h, LINE);
-  }
 }
 
 /* A line's end may stand here, with or without CR. */
@@ -310,6 +312,18 @@ static bool may_end(const alk_head_t *h)
   }
 }
 
+static void up_to_target(alk_head_t *h, uint8_t c)
+{
+  if (h->state <= METHOD)
+    in_method(h, c);
+  else if (h->state <= SECOND_SLASH)
+    in_scheme(h, c);
+  else if (h->state <= PORT)
+    in_host(h, c);
+  else
+    in_target(h, c);
+}
+
 static void in_request(alk_head_t *h, uint8_t c)
 {
   if (h->state >= SEGMENT && h->state <= QUERY && ends_target(h, c))
@@ -317,14 +331,8 @@ static void in_request(alk_head_t *h, uint8_t c)
   if ((c == '\r' || c == '\n') && may_end(h)) {
     go(h, REQUEST_LF);
     if (c == '\n') end_request_line(h);
-  } else if (h->state <= METHOD) {
-    in_method(h, c);
-  } else if (h->state <= SECOND_SLASH) {
-    in_scheme(h, c);
-  } else if (h->state <= PORT) {
-    in_host(h, c);
   } else if (h->state <= QUERY) {
-    in_target(h, c);
+    up_to_target(h, c);
   } else if (h->state == BEHIND) {
     if (c != ' ') in_word(h, c);
   } else if (h->state == WORD) {
@@ -469,35 +477,42 @@ static void in_value(alk_head_t *h, uint8_t c)
 
 /* ---- the head is whole */
 
+/* The fields contradict the version, or one another. */
+static bool contradicts(const alk_head_t *h, bool is_new)
+{
+  bool has_length = has(h, LENGTH_BIT);
+  if (!h->is_bare && is_new && !has(h, HOST_BIT)) return true;
+  if (has_length && h->length < 0) return true;
+  if (h->is_coded && !is_new) return true;
+  return h->is_chunked && has_length;
+}
+
+static void pass(alk_head_t *h, bool is_new)
+{
+  h->passed = true;
+  h->keeps = h->connection == KEEP_ALIVE ||
+             (h->connection == UNSAID && is_new && !h->is_bare);
+  if (h->is_old_explorer && h->method == POST) h->keeps = false;
+  if (h->length > ALK_HEAD_BODY_MAX) {
+    h->keeps = false;
+    over(h, ALK_PAGE_BODY_TOO_LARGE);
+  } else {
+    over(h, h->method == OTHER ? ALK_PAGE_NOT_ALLOWED : ALK_PAGE_SITE);
+  }
+}
+
 static void decide(alk_head_t *h)
 {
   bool is_new = h->major == 1 && h->minor > 0;
-  bool has_length = has(h, LENGTH_BIT);
-  if (!has_length) h->length = -1;
-  if (!h->is_bare && is_new && !has(h, HOST_BIT)) {
+  if (!has(h, LENGTH_BIT)) h->length = -1;
+  if (contradicts(h, is_new))
     refuse(h);
-  } else if (has_length && h->length < 0) {
-    refuse(h);
-  } else if (h->is_coded && !is_new) {
-    refuse(h);
-  } else if (h->is_chunked && has_length) {
-    refuse(h);
-  } else if (h->is_coded && !h->is_chunked) {
+  else if (h->is_coded && !h->is_chunked)
     over(h, ALK_PAGE_NOT_IMPLEMENTED);
-  } else if (h->method == TRACE || h->method == CONNECT) {
+  else if (h->method == TRACE || h->method == CONNECT)
     over(h, ALK_PAGE_NOT_ALLOWED);
-  } else {
-    h->passed = true;
-    h->keeps = h->connection == KEEP_ALIVE ||
-               (h->connection == UNSAID && is_new && !h->is_bare);
-    if (h->is_old_explorer && h->method == POST) h->keeps = false;
-    if (h->length > ALK_HEAD_BODY_MAX) {
-      h->keeps = false;
-      over(h, ALK_PAGE_BODY_TOO_LARGE);
-    } else {
-      over(h, h->method == OTHER ? ALK_PAGE_NOT_ALLOWED : ALK_PAGE_SITE);
-    }
-  }
+  else
+    pass(h, is_new);
 }
 
 static void in_fields(alk_head_t *h, uint8_t c)
