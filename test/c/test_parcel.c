@@ -185,7 +185,9 @@ static void no_descriptor_is_left_for_it(void **state)
   uint64_t number = alk_tcp_send(r.s, &err);
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
   assert_int_equal(number, 0);
-  assert_int_equal(err.sys, UV_EINVAL);
+  /* The kernel says EINVAL where the limit is below what may be chosen from,
+   * valgrind EMFILE. */
+  assert_true(err.sys == UV_EINVAL || err.sys == UV_EMFILE);
   peer_say(&peer, "here");
   QUIET(&r, alk_stream_resume(r.s));
   RUN_UNTIL(e, alk_buf_size(&r.data) == 4);
