@@ -358,6 +358,9 @@ static void test_noise(void **state)
   pair_init(&p, *state);
   for (int i = 0; i < 50; i++) {
     assert_int_equal(RAND_bytes(noise, sizeof noise), 1);
+    /* That would be the length and the type of a hello of SSL 2, of which more
+     * may come. */
+    if (noise[2] == 1) noise[2] = 2;
     if (i % 2 == 0) memcpy(noise, "\x16\x03\x01\x01\x00\x01\x00\x00\xfc", 9);
     pair_connect(&p, "a.example");
     fake_feed(i % 4 < 2 ? p.s.f : p.c.f, noise, sizeof noise);
