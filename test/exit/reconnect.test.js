@@ -6,16 +6,13 @@ const assert = require('node:assert')
 const path = require('node:path')
 const { Worker } = require('node:worker_threads')
 const { cleanEnv, needAlknet } = require('../helpers/alknet')
-const { slopeOf } = require('../helpers/memory-slope')
+const { ONE_ARENA, assertFlat } = require('../helpers/memory-slope')
 const { run } = require('../helpers/proc')
 const { testScope } = require('../helpers/scope')
 
 const CHILD = path.join(__dirname, '..', 'helpers', 'reconnect-child.js')
 const STATES = ['lost', 'waiting', 'connecting', 'ready', 'closing', 'closed']
 const ROUNDS = 500
-
-// Bytes for each reconnect: less than a link, and than a buffer. What V8 learns of code that runs for the first time is in it.
-const SLOPES = { heap: 1024, outside: 4096 }
 
 describe('the end of a process whose session comes back', function () {
   this.timeout(60000)
@@ -63,17 +60,14 @@ describe('many reconnects', function () {
   it(`${ROUNDS} in a row leave nothing behind, and each recovers`, async function () {
     needAlknet(this)
     const { code, signal, stdout, output } = await run(scope, process.execPath,
-      ['--expose-gc', CHILD, 'rounds', String(ROUNDS)], { env: cleanEnv(scope) })
+      ['--expose-gc', CHILD, 'rounds', String(ROUNDS)], { env: { ...cleanEnv(scope), ...ONE_ARENA } })
     assert.deepStrictEqual([code, signal], [0, null], output)
     const { recovered, fdsBefore, fdsAfter, liveBefore, liveAfter, resources, samples, live } = JSON.parse(stdout)
     assert.strictEqual(recovered, ROUNDS)
     assert.ok(fdsAfter <= fdsBefore, `descriptors: ${fdsBefore} before, ${fdsAfter} after`)
     assert.strictEqual(liveAfter, liveBefore, 'native objects')
     assert.ok(resources <= 0, `${resources} more handles and requests`)
-    for (const [key, limit] of Object.entries(SLOPES)) {
-      const slope = slopeOf(samples, key)
-      assert.ok(slope < limit, `${key}: ${Math.round(slope)} bytes more with each: ${JSON.stringify(samples.map((one) => one[key]))}`)
-    }
+    assertFlat(samples, 'them')
     assert.strictEqual(live, 0, 'native objects at the end')
   })
 })

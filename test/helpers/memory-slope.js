@@ -7,6 +7,18 @@
  * steps there are (Theil and Sen).
  */
 
+const assert = require('node:assert')
+
+/**
+ * The environment of a process that is measured. Each thread takes an arena of
+ * its own from glibc, and what is freed in one serves nobody in another: memory
+ * grows for long without anything being kept. In one arena it does not.
+ */
+const ONE_ARENA = { MALLOC_ARENA_MAX: '1' }
+
+// Bytes each time: less than a stream, and than a buffer. What V8 learns of code that runs for the first time is in it.
+const LIMITS = { heap: 1024, outside: 4096 }
+
 /** { at, heap, outside }: what is used of JavaScript's heap, and what is resident outside of it. Needs --expose-gc. */
 function sample (at) {
   global.gc()
@@ -25,4 +37,12 @@ function slopeOf (samples, key) {
   return (slopes[Math.floor((slopes.length - 1) / 2)] + slopes[Math.ceil((slopes.length - 1) / 2)]) / 2
 }
 
-module.exports = { sample, slopeOf }
+/** Throws when memory grows with each of what is named. */
+function assertFlat (samples, what) {
+  for (const [key, limit] of Object.entries(LIMITS)) {
+    const slope = slopeOf(samples, key)
+    assert.ok(slope < limit, `${key}: ${Math.round(slope)} bytes more with each of ${what}: ${JSON.stringify(samples.map((one) => one[key]))}`)
+  }
+}
+
+module.exports = { ONE_ARENA, sample, slopeOf, assertFlat }
