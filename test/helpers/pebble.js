@@ -10,10 +10,10 @@
 const https = require('node:https')
 const net = require('node:net')
 const fs = require('node:fs')
-const { once } = require('node:events')
 const dns2 = require('dns2')
 const { freePort, listen } = require('./net')
 const { start } = require('./proc')
+const { answering } = require('./start-on')
 const { makeCa } = require('./tls-certs')
 
 const EAB = { kid: 'kid-1', key: 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W' }
@@ -102,22 +102,6 @@ async function startPebble (scope, { seconds = 3600, eab = false, env = {} } = {
     const ca = fs.readFileSync(own.cert)
     return { proc, port, directory, ca: own.cert, tls, http, root: () => get(`https://127.0.0.1:${management}/roots/0`, ca) }
   }
-}
-
-/** Whether it listens; false: it has ended. */
-async function answering (proc, port) {
-  while (proc.result === null) {
-    const socket = net.connect({ port, host: '127.0.0.1' })
-    try {
-      await once(socket, 'connect')
-      return true
-    } catch {
-      // Not yet.
-    } finally {
-      socket.destroy()
-    }
-  }
-  return false
 }
 
 module.exports = { EAB, openGate, startPebble }

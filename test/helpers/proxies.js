@@ -6,12 +6,10 @@
  * test scripts.
  */
 
-const { once } = require('node:events')
 const fs = require('node:fs')
-const net = require('node:net')
 const path = require('node:path')
-const { freePort, listen } = require('./net')
-const { start } = require('./proc')
+const { listen } = require('./net')
+const { startOn } = require('./start-on')
 
 const USER = 'user'
 const PASSWORD = 'se:cr/et'
@@ -23,51 +21,8 @@ const urlsOf = (scheme, host, port, password) => ({
   url: `${scheme}://${password === null ? '' : `${USER}:${encodeURIComponent(password)}@`}${place(host, port)}`
 })
 
-// What is still open at the end may hold a proxy back; then it is killed.
-const END_MS = 5000
-
 /** Debian keeps two of them where an ordinary user's PATH does not look. */
 const programOf = (name) => fs.existsSync(`/usr/sbin/${name}`) ? `/usr/sbin/${name}` : name
-
-/** Whether somebody listens there. */
-async function isThere (port, host) {
-  const socket = net.connect({ port, host })
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
-}
-
-async function end (proc) {
-  proc.kill('SIGTERM')
-  let timer
-  const late = new Promise((resolve) => { timer = setTimeout(resolve, END_MS) })
-  await Promise.race([proc.exited, late])
-  clearTimeout(timer)
-}
-
-/**
- * Starts a program that listens on a port of our choice; once more when somebody
- * else has taken it meanwhile. argsOf(port) gives [command, ...args].
- */
-async function startOn (scope, host, argsOf) {
-  for (let tries = 0; ; tries++) {
-    const port = await freePort(host)
-    const [command, ...args] = argsOf(port)
-    const proc = start(scope, command, args)
-    // Some have children, which end with them only when they are asked to.
-    scope.defer(() => end(proc))
-    while (proc.result === null) {
-      if (await isThere(port, host)) return { proc, host, port }
-    }
-    if (tries < 4 && /in use|could not bind|bind:/i.test(proc.output)) continue
-    throw new Error(`${proc.name}\nended:\n${proc.output}`)
-  }
-}
 
 const place = (host, port) => host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 
