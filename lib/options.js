@@ -257,10 +257,7 @@ const SERVER = {
 }
 
 // In the specification, not built yet.
-const PLANNED_CLIENT = [
-  'peer', 'irohRelay'
-]
-const PLANNED_SERVER = []
+const PLANNED_CLIENT = ['peer', 'irohRelay']
 
 // What a server takes over while it runs. The rest waits for the next start.
 const RELOADABLE = [
@@ -309,7 +306,7 @@ function unknownOption (name, key, known) {
     : `there is no such option; did you mean ${near}?`)
 }
 
-function validate (table, planned, options) {
+function validate (table, options, planned = []) {
   if (options === null || typeof options !== 'object') throw optionError('options', 'must be an object')
   for (const key of Object.keys(options)) {
     if (planned.includes(key) && options[key] !== undefined) throw optionError(key, 'not available yet')
@@ -386,17 +383,17 @@ function checkClient (out) {
 
 /** Options of openSession(). */
 function clientOptions (options) {
-  return checkClient(validate(CLIENT, PLANNED_CLIENT, options))
+  return checkClient(validate(CLIENT, options, PLANNED_CLIENT))
 }
 
 /** Options of connect(). */
 function connectOptions (options) {
-  return checkClient(validate(CONNECT, PLANNED_CLIENT, options))
+  return checkClient(validate(CONNECT, options, PLANNED_CLIENT))
 }
 
 /** Options of serve(). */
 function serverOptions (options) {
-  const out = validate(SERVER, PLANNED_SERVER, options)
+  const out = validate(SERVER, options)
   if (out.hostKey === undefined) {
     throw optionError('hostKey', 'is required: the server\'s private key (alknet keygen makes one)')
   }
@@ -420,7 +417,7 @@ function serverOptions (options) {
 function socks5Options (options) {
   const names = ['socks5', 'socks5Auth', 'socks5Open', 'signal']
   const table = Object.fromEntries(names.map((name) => [name, CLIENT[name]]))
-  const out = validate(table, [], { socks5: true, ...options })
+  const out = validate(table, { socks5: true, ...options })
   checkClient({ ...out, server: [{}], identity: '', hostKey: [], transport: 'tcp', tlsCa: [] })
   return out
 }
@@ -436,7 +433,7 @@ const ACCEPT = {
 
 /** The arguments of server.accept(). */
 function acceptOptions (stream, info) {
-  return { stream: duplex('stream', stream), ...validate(ACCEPT, [], info) }
+  return { stream: duplex('stream', stream), ...validate(ACCEPT, info) }
 }
 
 /** The spec of session.forwardRemote(). */
@@ -446,12 +443,12 @@ function remoteForwardSpec (value) {
 
 /** { drainMs } of close(). */
 function closeOptions (options = {}) {
-  return validate({ drainMs: [integer(0, DAY * 1000, ' ms'), 0] }, [], options)
+  return validate({ drainMs: [integer(0, DAY * 1000, ' ms'), 0] }, options)
 }
 
 /** { signal } of a call. */
 function signalOption (options = {}) {
-  return validate({ signal: [abortSignal] }, [], options)
+  return validate({ signal: [abortSignal] }, options)
 }
 
 const TARGET = { host: [hostName], port: [integer(0, 65535)], path: [socketPath] }
@@ -469,16 +466,16 @@ function either ({ host, port, path }, needsHost) {
 
 /** The target of session.open(). */
 function openTarget (target) {
-  return either(validate(TARGET, [], target), true)
+  return either(validate(TARGET, target), true)
 }
 
 const PLACE = { ...TARGET, host: [remoteBind] }
 
 /** The arguments of session.listen(), as remote-forward.js wants them. */
 function listenPlace (place, options = {}) {
-  const here = either(validate(PLACE, [], place), false)
+  const here = either(validate(PLACE, place), false)
   if (here.path === undefined) here.host ??= 'localhost'
-  const { maxPending, signal } = validate({ maxPending: MAX_PENDING, signal: [abortSignal] }, [], options)
+  const { maxPending, signal } = validate({ maxPending: MAX_PENDING, signal: [abortSignal] }, options)
   return { here, there: null, text: formatPlace(here), maxPending, signal }
 }
 
@@ -505,7 +502,7 @@ function ownOptions (options) {
 
 /** The names of a client's or a server's options that a file may hold. */
 function namesForFiles (command) {
-  const [table, planned] = command === 'serve' ? [SERVER, PLANNED_SERVER] : [CLIENT, PLANNED_CLIENT]
+  const [table, planned] = command === 'serve' ? [SERVER, []] : [CLIENT, PLANNED_CLIENT]
   // A file has sections of their own for these.
   const others = [...IN_CODE_ONLY, 'forwarding', 'listeners']
   return [...Object.keys(table), ...planned].filter((name) => !others.includes(name))

@@ -24,7 +24,7 @@ async function readSecret ({ stealthSecret }) {
   throw optionError('stealthSecret', `must hold ${MIN_SECRET} to ${MAX_SECRET} bytes (openssl rand -base64 32 makes some)`)
 }
 
-/** Has a client show on an open TLS stream that it knows the secret. */
+/** Has a client show on an open TLS stream that it knows the secret. name: whom it asks for; '' or null over a stream that leads to nobody who was named. */
 function greet (stream, secret, name) {
   stream.write(binding.stealthGreeting(stream, secret, name || 'localhost'))
   return stream

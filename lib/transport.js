@@ -10,9 +10,6 @@ const { unackedMs } = require('./keepalive')
 const { greet } = require('./stealth')
 const { secure } = require('./tls-handshake')
 
-// What stands in a greeting over somebody's stream, where nobody has said to whom it leads.
-const NO_NAME = 'localhost'
-
 /**
  * An open stream of the addon to the server.
  * @param {Session} session
@@ -33,7 +30,7 @@ async function openTransport (session, server, signal) {
   })
   if (session._secret === null) return secured
   try {
-    return greet(secured, session._secret, name ?? NO_NAME)
+    return greet(secured, session._secret, name)
   } catch (err) {
     secured.close()
     throw err
