@@ -82,7 +82,8 @@ void tls_pad_records(tls_peer_t *peer);
 /* A name without the root's dot, an address without its scope: what
  * certificates hold. */
 char *tls_plain_name(const char *name);
-/* Asks for such a name, which the server then has to prove. */
-bool tls_set_name(SSL *ssl, const char *name);
+/* Asks for such a name, which the server then has to prove. name is only read:
+ * OpenSSL's macro takes no const. */
+bool tls_set_name(SSL *ssl, char *name);
 
 #endif

@@ -27,22 +27,12 @@ static bool is_address(const char *name)
          uv_inet_pton(AF_INET6, name, &any) == 0;
 }
 
-/* OpenSSL's macro takes a const away, and makes a copy. */
-static bool set_sni(SSL *ssl, const char *name)
-{
-  char sni[256]; /* as long as a name may be there */
-  size_t len = strlen(name);
-  if (len >= sizeof sni) return false;
-  memcpy(sni, name, len + 1);
-  return SSL_set_tlsext_host_name(ssl, sni) == 1;
-}
-
-bool tls_set_name(SSL *ssl, const char *name)
+bool tls_set_name(SSL *ssl, char *name)
 {
   X509_VERIFY_PARAM *p = SSL_get0_param(ssl);
   if (is_address(name)) return X509_VERIFY_PARAM_set1_ip_asc(p, name) == 1;
   X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
                                        X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   return name[0] != '\0' && X509_VERIFY_PARAM_set1_host(p, name, 0) == 1 &&
-         set_sni(ssl, name);
+         SSL_set_tlsext_host_name(ssl, name) == 1;
 }

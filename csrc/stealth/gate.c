@@ -186,11 +186,12 @@ static void on_late(alk_limit_t *limit)
     gate_hang_up(g);
     break;
   case G_FIRST:
-    if (alk_buf_size(&g->first) > 0) g->outcome = ALK_GATE_LATE;
-    if (alk_buf_size(&g->first) > 0)
+    if (alk_buf_size(&g->first) > 0) {
+      g->outcome = ALK_GATE_LATE;
       gate_hang_up(g);
-    else
+    } else {
       gate_end(g);
+    }
     break;
   case G_LAST:
   case G_OVER:
