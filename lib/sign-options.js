@@ -208,7 +208,7 @@ const TABLE = {
  * @param {number} [now] seconds since 1970
  */
 function signOptions (options, now = Math.floor(Date.now() / 1000)) {
-  const { valid, validFrom, validTo, options: list, ...out } = validate(TABLE, [], options)
+  const { valid, validFrom, validTo, options: list, ...out } = validate(TABLE, options)
   if (out.key === undefined) throw optionError('key', 'is required: the public key to certify')
   if (out.keyId === undefined) throw optionError('keyId', 'is required: what logs and rules call the certificate\'s owner')
   if (out.principals.length === 0) {

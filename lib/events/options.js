@@ -64,7 +64,7 @@ function aSession (name, value) {
 /** raw, checked. what: a table. inherited: what stands for options that raw leaves out. */
 function eventOptions (what, raw, inherited = {}) {
   const table = TABLES[what]
-  const out = validate(table, [], raw)
+  const out = validate(table, raw)
   for (const name of Object.keys(inherited)) {
     if (raw[name] === undefined) out[name] = inherited[name]
   }
