@@ -11,14 +11,14 @@ const path = require('path')
 const { optionError } = require('./errors')
 const { canonicalHost, printable } = require('./addresses')
 const { formatPlace, parseForward, parseRemoteForward } = require('./forward-spec')
-const { parseListenRule, parseRule } = require('./rules')
+const { RULE, parseListenRule, parseRule } = require('./rules')
 const { LEVELS, FORMATS } = require('./log')
 const { DEFAULT_PORTS, defaultPlace, listenPlaces, listenSpec, listenerEntry } = require('./listen-options')
 const { parseProxies } = require('./proxies')
 const {
   abortSignal, callback, control, duplex, flag, hostName, hostPort, integer, ipAddress, metricsListen, oneOf, parseUpstream, parsedBy, passphrase, pathOrBytes, pin, protocols, remoteBind, seconds, serverAddress, several, socketPath, socksAuth, socksListen, text
 } = require('./option-checks')
-const { network, penalties } = require('./penalty-options')
+const { PENALTIES, network, penalties } = require('./penalty-options')
 const { ACME, completeAcme } = require('./acme/options')
 
 const MAX_HOST_KEYS = 8 // as many as the engines take
@@ -52,8 +52,8 @@ function listenRules (name, value) {
 // Spec §8. null: what stands there while nobody has said anything.
 const FORWARDING = {
   default: [allowOrDeny, 'allow'],
-  rules: [several(parsedBy(parseRule, true), 0), []],
-  permitListen: [listenRules, null]
+  rules: [several(parsedBy(parseRule, true), 0), [], RULE],
+  permitListen: [listenRules, null, RULE]
 }
 
 function forwarding (name, value) {
@@ -140,7 +140,7 @@ function configFile (...parts) {
   return path.join(os.homedir(), ...parts)
 }
 
-// ---- the options: name => [check, default]; no default: undefined
+// ---- the options: name => [check, default, a table of its parts]; no default: undefined
 
 // What has come, and waits for this program to take it.
 const MAX_PENDING = [integer(1, 65536), 128]
@@ -236,7 +236,7 @@ const SERVER = {
   stealthHeadTimeout: [seconds(1, DAY), 60],
   stealthIdleTimeout: [seconds(1, DAY), 75],
   maxVisitors: [integer(1, 65536), 512],
-  forwarding: [forwarding, forwarding('forwarding', {})],
+  forwarding: [forwarding, forwarding('forwarding', {}), FORWARDING],
   maxConnectionsPerIp: [integer(0, 1e6), 0],
   maxAuthAttempts: [integer(1, 1000), 10],
   maxUnauthenticated: [integer(0, 1e6), 100],
@@ -245,7 +245,7 @@ const SERVER = {
   evictSilentAfterMs: [integer(100, DAY * 1000, ' milliseconds'), 400],
   loginGrace: [seconds(1, DAY), 30],
   maxSessions: [integer(0, 1e6), 0],
-  penalties: [penalties, penalties('penalties', true)],
+  penalties: [penalties, penalties('penalties', true), PENALTIES],
   penaltyExempt: [several(network, 0), []],
   maxRemoteForwards: [integer(1, 1024), 64],
   workers: [integer(1, 64), 1],
@@ -495,9 +495,18 @@ function onlyInCode (options) {
   return Object.fromEntries(IN_CODE_ONLY.filter((name) => Object.hasOwn(options, name)).map((name) => [name, options[name]]))
 }
 
-/** Options of serve() that are right, with what they inherit: others see only what an object has itself. */
+/** The same, where it has parts with those of table as its own. */
+function own (value, table) {
+  if (Array.isArray(value)) return value.map((one) => own(one, table))
+  if (table === undefined || value === null || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(table)
+    .filter(([name]) => value[name] !== undefined)
+    .map(([name, [, , parts]]) => [name, own(value[name], parts)]))
+}
+
+/** Options of serve() that are right, with what they and their parts inherit: a copy, or a clone, has only what an object has itself. */
 function ownOptions (options) {
-  return Object.fromEntries(Object.keys(SERVER).filter((name) => options[name] !== undefined).map((name) => [name, options[name]]))
+  return own(options, SERVER)
 }
 
 /** The names of a client's or a server's options that a file may hold. */

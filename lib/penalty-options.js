@@ -15,11 +15,17 @@ const { seconds } = require('./option-checks')
 
 const DAY = 86400
 
-// Seconds, as OpenSSH has them.
-const DEFAULTS = { authfail: 5, noauth: 1, graceExceeded: 10, min: 15, max: 600 }
+// As OpenSSH has them.
+const PENALTIES = {
+  authfail: [seconds(0, DAY), 5],
+  noauth: [seconds(0, DAY), 1],
+  graceExceeded: [seconds(0, DAY), 10],
+  min: [seconds(0, DAY), 15],
+  max: [seconds(1, DAY), 600]
+}
 
 const toKebab = (name) => name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)
-const NAMES = new Map(Object.keys(DEFAULTS).map((name) => [toKebab(name), name]))
+const NAMES = new Map(Object.keys(PENALTIES).map((name) => [toKebab(name), name]))
 
 /** 'authfail:5s,max:10m' => { authfail: '5s', max: '10m' }. */
 function partsOf (name, text) {
@@ -40,18 +46,17 @@ function penalties (name, value) {
   if (value === false || value === 'off') return 'off'
   const parts = value === true ? {} : typeof value === 'string' ? partsOf(name, value) : value
   if (parts === null || typeof parts !== 'object' || Array.isArray(parts)) {
-    throw optionError(name, `must be false, or an object { ${Object.keys(DEFAULTS).join(', ')} }`)
+    throw optionError(name, `must be false, or an object { ${Object.keys(PENALTIES).join(', ')} }`)
   }
   for (const key of Object.keys(parts)) {
-    if (!Object.hasOwn(DEFAULTS, key)) throw optionError(printable(`${name}.${key}`), `there is no such option; there are ${Object.keys(DEFAULTS).join(', ')}`)
+    if (!Object.hasOwn(PENALTIES, key)) throw optionError(printable(`${name}.${key}`), `there is no such option; there are ${Object.keys(PENALTIES).join(', ')}`)
   }
   const out = {}
-  for (const [key, byDefault] of Object.entries(DEFAULTS)) {
-    const check = seconds(key === 'max' ? 1 : 0, DAY)
+  for (const [key, [check, byDefault]] of Object.entries(PENALTIES)) {
     out[key] = parts[key] === undefined ? byDefault : check(`${name}.${key}`, parts[key])
   }
   if (out.min > out.max) throw optionError(`${name}.min`, `must not be more than max, ${out.max} seconds: nobody would ever be refused`)
-  return { ...out, text: Object.keys(DEFAULTS).map((key) => `${toKebab(key)}:${out[key]}s`).join(',') }
+  return { ...out, text: Object.keys(PENALTIES).map((key) => `${toKebab(key)}:${out[key]}s`).join(',') }
 }
 
 /** An address, or a network without a bit behind its prefix: { bytes, bits, text }. */
@@ -65,4 +70,4 @@ function network (name, value) {
   return { ...cidr, text: value }
 }
 
-module.exports = { network, penalties }
+module.exports = { PENALTIES, network, penalties }

@@ -167,11 +167,12 @@ function parseTarget (target) {
 
 // ---- rules
 
-const KEYS = ['action', 'target', 'principals', 'transports']
+/** The parts of a rule that is an object, as a table of options.js: what each may be, say the functions below. */
+const RULE = { action: [], target: [], principals: [], transports: [] }
 
 function fromObject (value) {
   for (const key of Object.keys(value)) {
-    if (!KEYS.includes(key)) bad(`${quoted(key)} is no part of a rule: ${KEYS.join(', ')}`)
+    if (!Object.hasOwn(RULE, key)) bad(`${quoted(key)} is no part of a rule: ${Object.keys(RULE).join(', ')}`)
   }
   if (typeof value.target !== 'string') bad('a rule needs a target')
   return value
@@ -288,6 +289,7 @@ function matchesPath (rule, path) {
 }
 
 module.exports = {
+  RULE,
   concerns,
   formatRule,
   hasPort,

@@ -163,10 +163,10 @@ class Server extends EventEmitter {
   reloadForwarding (forwarding, options) {
     return this._reloads.run('forwarding', options, () => {
       if (forwarding === undefined) throw optionError('forwarding', 'is required')
-      const raw = { ...this._raw, forwarding }
-      this._options = { ...this._options, forwarding: serverOptions(raw).forwarding }
+      const { raw, options } = checked({ ...this._raw, forwarding })
+      this._options = { ...this._options, forwarding: options.forwarding }
       this._raw = raw
-      this._inForce = { ...this._inForce, forwarding }
+      this._inForce = { ...this._inForce, forwarding: raw.forwarding }
       this._policy = this._policyOf(this._options)
     })
   }
@@ -214,10 +214,9 @@ class Server extends EventEmitter {
   }
 
   async _read (changes) {
-    const raw = withoutSignal(typeof changes === 'function'
+    const { raw, options } = checked(typeof changes === 'function'
       ? { ...onlyInCode(this._raw), ...await changes() }
       : { ...this._raw, ...changes })
-    const options = serverOptions(raw)
     return { raw, options, auth: await loadAuthorizer(options), secret: await readSecret(options) }
   }
 
@@ -466,6 +465,12 @@ function isSame (name, options, old) {
 /** A signal is for the start alone: one that comes later, or a limit of that time, is nothing to a reload. */
 function withoutSignal (options) {
   return { ...options, signal: undefined }
+}
+
+/** given: options of a reload => raw, to be kept, and options, what they mean. */
+function checked (given) {
+  const all = withoutSignal(given)
+  return { options: serverOptions(all), raw: ownOptions(all) }
 }
 
 /** raw: options as the user gave them. */

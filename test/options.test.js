@@ -2,7 +2,7 @@
 
 const assert = require('assert')
 const { PassThrough } = require('stream')
-const { clientOptions, connectOptions, namesForFiles, serverOptions, socks5Options } = require('../lib/options')
+const { clientOptions, connectOptions, namesForFiles, ownOptions, serverOptions, socks5Options } = require('../lib/options')
 const { parseDuration } = require('../lib/option-checks')
 const { AlknetError } = require('../lib/errors')
 
@@ -312,5 +312,22 @@ describe('options', () => {
     const given = Object.freeze({ ...CLIENT })
     clientOptions(given)
     assert.deepStrictEqual(given, CLIENT)
+  })
+
+  it('mean the same once they are copied, also what they, their parts and rules have from a class', () => {
+    class Rule { get action () { return 'deny' } get target () { return '*:25' } get principals () { return ['ops'] } }
+    class Forwarding { get default () { return 'deny' } get rules () { return [new Rule(), 'allow *:443'] } get permitListen () { return 'none' } }
+    class Options {
+      get hostKey () { return 'key' }
+      get forwarding () { return new Forwarding() }
+      get penalties () { return Object.create({ authfail: '7s', max: 60 }) }
+      get maxSessions () { return 3 }
+    }
+    const given = new Options()
+    const meant = serverOptions(given)
+    assert.deepStrictEqual([meant.forwarding.default, meant.forwarding.rules[0].text, meant.penalties.authfail, meant.maxSessions], ['deny', 'deny *:25 ops', 7, 3])
+    const own = structuredClone(ownOptions(given))
+    assert.deepStrictEqual(serverOptions(own), meant)
+    assert.deepStrictEqual(ownOptions(own), own)
   })
 })

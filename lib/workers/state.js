@@ -20,23 +20,6 @@ const NOT_TOLD = new Set([
   'onConnection', 'authorize', 'maxPending', 'log', 'signal'
 ])
 
-// What options.js reads of these may be inherited, and a clone inherits nothing.
-const RULE = ['action', 'target', 'principals', 'transports']
-const PARTS = {
-  forwarding: { default: null, rules: RULE, permitListen: RULE },
-  penalties: { authfail: null, noauth: null, graceExceeded: null, min: null, max: null }
-}
-
-const isObject = (value) => value !== null && typeof value === 'object'
-
-/** The same with parts of its own: { name: parts of that, or null }, or a list of names. */
-function own (value, parts) {
-  if (Array.isArray(value)) return value.map((one) => own(one, parts))
-  if (!isObject(value) || !isObject(parts)) return value
-  if (Array.isArray(parts)) return Object.fromEntries(parts.map((part) => [part, value[part]]))
-  return Object.fromEntries(Object.entries(parts).map(([part, inside]) => [part, own(value[part], inside)]))
-}
-
 // A view of a bigger buffer would be copied with all of it.
 const bytes = (list) => list.map((one) => new Uint8Array(one))
 
@@ -50,7 +33,7 @@ function stateOf (server, isFirst) {
   const hostKeys = isFirst ? server._hostKeys.map((key) => key.send()) : null
   const contexts = server._entrances.map(({ context }) => context === null ? null : context.send())
   const state = {
-    options: Object.fromEntries(Object.entries(server._inForce).filter(([name]) => !NOT_TOLD.has(name)).map(([name, value]) => [name, own(value, PARTS[name])])),
+    options: Object.fromEntries(Object.entries(server._inForce).filter(([name]) => !NOT_TOLD.has(name))),
     files: { authorizedKeys: bytes(authorizedKeys), certAuthority: bytes(certAuthority), revokedKeys: bytes(revokedKeys) },
     own: server._ownPlaces(),
     asks: server._options.authorize !== undefined,
