@@ -20,7 +20,8 @@ const { AlknetError, optionError } = require('./errors')
 const { formatHostPort, printable } = require('./addresses')
 const { readInput } = require('./files')
 const { formatPlaces } = require('./listen-options')
-const { closest, namesForFiles } = require('./options')
+const { closest } = require('./option-table')
+const { namesForFiles } = require('./options')
 const { TomlProblem, parseToml } = require('./toml')
 
 const MAX_FILE = 1024 * 1024

@@ -10,7 +10,7 @@ const binding = require('./binding')
 const { fail, optionError } = require('./errors')
 const { loadKnownHosts } = require('./known-hosts')
 const { loadKeys, parsePublicKey } = require('./keys')
-const { ALGORITHMS } = require('./options')
+const { ALGORITHMS } = require('./algorithms')
 
 // A key of ours that is to sign has one certificate; a client can try several.
 const MAX_HOST_CERTIFICATES = 1

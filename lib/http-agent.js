@@ -10,7 +10,7 @@ const http = require('http')
 const https = require('https')
 const net = require('net')
 const tls = require('tls')
-const { openTarget } = require('./options')
+const { openTarget } = require('./call-options')
 const { Stream } = require('./stream')
 
 /**

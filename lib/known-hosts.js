@@ -24,7 +24,7 @@ const path = require('path')
 const binding = require('./binding')
 const { AlknetError, optionError, systemError, systemText } = require('./errors')
 const { readInput } = require('./files')
-const { ALGORITHMS } = require('./options')
+const { ALGORITHMS } = require('./algorithms')
 const refusals = require('./host-key-refusals')
 
 const MAX_FILE = 16 * 1024 * 1024

@@ -3,7 +3,7 @@
 /** The reloads of a server, one after another: what was read first is not taken over last. */
 
 const { canceled, fail } = require('./errors')
-const { signalOption } = require('./options')
+const { signalOption } = require('./call-options')
 
 // What the log says of each kind.
 const RELOADED = { all: 'reloaded', forwarding: 'forwarding reloaded', auth: 'authorized_keys reloaded', tls: 'tls certificates reloaded' }

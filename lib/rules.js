@@ -167,7 +167,7 @@ function parseTarget (target) {
 
 // ---- rules
 
-/** The parts of a rule that is an object, as a table of options.js: what each may be, say the functions below. */
+/** The parts of a rule that is an object, as a table of option-table.js: what each may be, say the functions below. */
 const RULE = { action: [], target: [], principals: [], transports: [] }
 
 function fromObject (value) {

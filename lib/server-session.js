@@ -1,6 +1,6 @@
 'use strict'
 
-const { closeOptions } = require('./options')
+const { closeOptions } = require('./call-options')
 
 /** Somebody who has logged in, as a server's user sees them. */
 class ServerSession {

@@ -9,7 +9,7 @@ const { printable } = require('./addresses')
 const { parseSourceAddress } = require('./certificates')
 const { optionError } = require('./errors')
 const { abortSignal, oneOf, passphrase, pathOrBytes, several } = require('./option-checks')
-const { validate } = require('./options')
+const { validate } = require('./option-table')
 
 const FOREVER = 2n ** 64n - 1n
 const MAX_PRINCIPALS = 256

@@ -2,7 +2,8 @@
 
 const assert = require('assert')
 const { PassThrough } = require('stream')
-const { clientOptions, connectOptions, namesForFiles, ownOptions, serverOptions, socks5Options } = require('../lib/options')
+const { socks5Options } = require('../lib/call-options')
+const { clientOptions, connectOptions, namesForFiles, ownOptions, serverOptions } = require('../lib/options')
 const { parseDuration } = require('../lib/option-checks')
 const { AlknetError } = require('../lib/errors')
 

@@ -4,7 +4,7 @@
 
 const { optionError } = require('../errors')
 const { abortSignal, callback, flag, hostPort, integer, oneOf, seconds } = require('../option-checks')
-const { validate } = require('../options')
+const { validate } = require('../option-table')
 const { checkStream } = require('./link')
 const { POLICIES } = require('./queue')
 
