@@ -90,7 +90,7 @@ function clientAnswers (session) {
 }
 
 /** null where no TLS is spoken. problem: why there is no newer one, which is asked for again at retryAt. */
-function certificateStatus ({ _expires: expires, _acme: acme }) {
+function certificateStatus ({ _entrances: { expires }, _acme: acme }) {
   if (expires === undefined && acme === null) return null
   const problem = acme?.problem?.code ?? null
   return { expires: expires ?? null, problem, retryAt: problem === null ? null : acme.dueAt }
@@ -106,7 +106,7 @@ function serverStatus (server) {
     since: server._since,
     engine: server._options.sshEngine ?? binding.engines[0],
     hostKeys: server._hostKeys.map((key) => binding.fingerprint(key.blob())),
-    addresses: server._addresses,
+    addresses: server._entrances.addresses,
     certificate: certificateStatus(server),
     metrics: server.metricsAddress(),
     clients: stats.clients,

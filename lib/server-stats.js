@@ -6,7 +6,7 @@ const NONE = { size: 0, channels: 0, bytes: { received: 0, sent: 0 } }
 
 /** Of server.stats(). server: of server.js. */
 function serverStats (server) {
-  const { _admission: admission, _penalties: penalties } = server
+  const { _admission: admission, _penalties: penalties, _entrances: { expires } } = server
   const workers = server._workers ?? NONE
   const { sources, refused } = penalties.counts()
   const bytes = { here: admission.bytes, there: workers.bytes }
@@ -17,7 +17,7 @@ function serverStats (server) {
     penalisedSources: refused,
     notedSources: sources,
     remoteForwards: server._places.size,
-    certificateExpires: server._expires === undefined ? null : server._expires.getTime() / 1000,
+    certificateExpires: expires === undefined ? null : expires.getTime() / 1000,
     visiting: admission.visitors.count,
     workers: workers.size,
     bytesIn: bytes.here.received + bytes.there.received,

@@ -1,13 +1,11 @@
 'use strict'
 
 /**
- * The server: where it listens, who comes in (admission.js), and what is in
- * force for all of them: options, who may log in, the policy, the limits. A
- * reload swaps all of that at once.
+ * The server: where it listens (entrances.js), who comes in (admission.js), and
+ * what is in force for all of them (in-force.js).
  */
 
 const { EventEmitter } = require('events')
-const { isDeepStrictEqual } = require('util')
 const { plainAddress } = require('./addresses')
 const { openAcme } = require('./acme/acme')
 const { Admission } = require('./admission')
@@ -16,17 +14,14 @@ const { serverAnswers } = require('./control-answers')
 const { openControl } = require('./control-socket')
 const { Counters } = require('./counters')
 const { DuplexTransport } = require('./duplex')
-const { Entrance, placeKeys } = require('./entrance')
-const { canceled, fail, optionError, AlknetError } = require('./errors')
+const { Entrances } = require('./entrances')
+const { fail, optionError } = require('./errors')
+const { InForce } = require('./in-force')
 const { createLogger, NO_LOG } = require('./log')
 const { acceptOptions, closeOptions, handlerName } = require('./call-options')
-const { RELOADABLE, onlyInCode, ownOptions, serverOptions } = require('./options')
-const { loadHostKeys } = require('./credentials')
-const { loadAuthorizer } = require('./authorizer')
 const { Limits } = require('./limits')
 const { Places } = require('./listening')
 const { Penalties } = require('./penalties')
-const { Policy } = require('./policy')
 const { openMetrics } = require('./metrics')
 const { serverFamilies } = require('./metrics-values')
 const { Reloads } = require('./reloads')
@@ -34,12 +29,11 @@ const { Reserved } = require('./reserved')
 const { ServerSession } = require('./server-session')
 const { serverStats } = require('./server-stats')
 const { rarely } = require('./listener')
-const { readSecret } = require('./stealth')
-const { certificateOf, serverContexts } = require('./tls-files')
+const { serverContexts } = require('./tls-files')
 const { Workers } = require('./workers/workers')
 
 /**
- * A server. Made by serve().
+ * A server. Made by serve(), in server-start.js.
  *
  * Events: `'auth'` (info): somebody has logged in. `'session'` (ServerSession):
  * the same, to be closed. `'connection'` (stream, info): a channel to a reserved
@@ -47,15 +41,15 @@ const { Workers } = require('./workers/workers')
  * failed; nobody has to listen. `'close'`: all is closed.
  */
 class Server extends EventEmitter {
-  /** options: of serverOptions(). */
-  constructor (options, hostKeys) {
+  /** raw: options as the user gave them, and given: of serverOptions(). */
+  constructor (raw, given, hostKeys) {
     super()
-    this._options = options
+    this._inForce = new InForce(this, raw, given)
+    const options = this._options
     this._hostKeys = hostKeys
     this._log = options.log === null ? NO_LOG : createLogger(options.log)
     this._warn = rarely(this._log)
     this._noteRefusal = rarely(this._log, 'info')
-    this._authorizer = null
     this._workers = options.workers > 1 ? new Workers(this, options) : null
     this._limits = new Limits(options, undefined, undefined, this._workers?.seats)
     this._penalties = new Penalties(options)
@@ -67,18 +61,13 @@ class Server extends EventEmitter {
       limits: this._limits, penalties: this._penalties, counters: this._counters, log: this._log, onEmpty: () => this._checkClosed()
     })
     this._places = new Places() // what clients have us listen on
-    this._entrances = []
-    this._addresses = []
+    this._entrances = new Entrances(this)
     this._open = 0
     this._control = null
     this._metrics = null
     this._acme = null // who gets certificates
     this._since = new Date()
     this._isClosing = false
-    this._policy = this._policyOf(options)
-    this._raw = null // options as they were given: what reloadAll() changes
-    this._inForce = null // of these, those that hold: some need a new start
-    this._files = null // authorized_keys and its like, as they were read
     this._reloads = new Reloads(this)
     if (this._workers !== null) this.on('newListener', (event) => { if (event === 'connection') this._checkAlone() })
     /** Resolves when everything is closed; never rejects. */
@@ -89,7 +78,8 @@ class Server extends EventEmitter {
    * { address, family, port, transport } of the listener; an array when there are several.
    */
   address () {
-    return this._addresses.length === 1 ? this._addresses[0] : this._addresses.slice()
+    const { addresses } = this._entrances
+    return addresses.length === 1 ? addresses[0] : addresses.slice()
   }
 
   /** { address, family, port } of where metrics are told; null: nowhere. */
@@ -108,12 +98,6 @@ class Server extends EventEmitter {
    */
   stats () {
     return serverStats(this)
-  }
-
-  // When the first of the certificates that are shown expires; undefined: none is shown.
-  get _expires () {
-    const times = this._entrances.flatMap(({ context }) => certificateOf(context)?.expires ?? [])
-    return times.length === 0 ? undefined : new Date(Math.min(...times))
   }
 
   /** Those who are logged in. */
@@ -153,7 +137,7 @@ class Server extends EventEmitter {
    * @param {{ signal?: AbortSignal }} [options] aborted: nothing changes
    */
   reloadAll (changes = {}, options) {
-    return this._reloads.run('all', options, (check) => this._reload(changes, check))
+    return this._reloads.run('all', options, (check) => this._inForce.reload(changes, check))
   }
 
   /**
@@ -162,14 +146,7 @@ class Server extends EventEmitter {
    * @param {{ signal?: AbortSignal }} [options]
    */
   reloadForwarding (forwarding, options) {
-    return this._reloads.run('forwarding', options, () => {
-      if (forwarding === undefined) throw optionError('forwarding', 'is required')
-      const { raw, options } = checked({ ...this._raw, forwarding })
-      this._options = { ...this._options, forwarding: options.forwarding }
-      this._raw = raw
-      this._inForce = { ...this._inForce, forwarding: raw.forwarding }
-      this._policy = this._policyOf(this._options)
-    })
+    return this._reloads.run('forwarding', options, () => this._inForce.reloadForwarding(forwarding))
   }
 
   /**
@@ -178,7 +155,7 @@ class Server extends EventEmitter {
    * @param {{ signal?: AbortSignal }} [options]
    */
   reloadTls (options) {
-    return this._reloads.run('tls', options, (check) => this._loadTls(check))
+    return this._reloads.run('tls', options, (check) => this._inForce.loadTls(check))
   }
 
   /**
@@ -197,90 +174,7 @@ class Server extends EventEmitter {
    * @param {{ signal?: AbortSignal }} [options]
    */
   reloadAuth (options) {
-    return this._reloads.run('auth', options, (check) => this._loadAuth(check))
-  }
-
-  async _reload (changes, check) {
-    const { raw, options, auth, secret, problem } = await this._read(changes).catch((err) => ({ problem: err }))
-    if (problem !== undefined) {
-      await this._renewTls(check)
-      throw problem
-    }
-    const read = await serverContexts(options.places, options, this._acme).then((contexts) => ({ contexts }), (err) => ({ problem: err }))
-    check()
-    this._takeOver(raw, options, auth, read.contexts ?? [])
-    this._acme?.refresh()
-    this._admission.visitors.useSecret(secret)
-    return read.problem
-  }
-
-  async _read (changes) {
-    const { raw, options } = checked(typeof changes === 'function'
-      ? { ...onlyInCode(this._raw), ...await changes() }
-      : { ...this._raw, ...changes })
-    return { raw, options, auth: await loadAuthorizer(options), secret: await readSecret(options) }
-  }
-
-  // What is wrong with the rest must not let a certificate expire.
-  async _renewTls (check) {
-    if (!this._options.places.some(({ transport }) => transport === 'tls')) return
-    try {
-      await this._loadTls(check)
-      this._reloads.done('tls')
-    } catch (err) {
-      check()
-      this._reloads.failed('tls', err)
-    }
-  }
-
-  async _loadTls (check) {
-    const { places } = this._options
-    const contexts = await serverContexts(places, this._options, this._acme)
-    check()
-    this._useContexts(places, contexts)
-    this._acme?.refresh()
-  }
-
-  // One step: nothing in here waits. contexts: [] leaves those that there are.
-  _takeOver (raw, options, auth, contexts) {
-    const old = this._options
-    const next = { ...old }
-    const inForce = { ...this._inForce }
-    for (const name of RELOADABLE) {
-      next[name] = options[name]
-      inForce[name] = raw[name]
-    }
-    for (const name of Object.keys(options)) {
-      if (RELOADABLE.includes(name) || isSame(name, options, old)) continue
-      this._log.warn('needs a new start', { option: name })
-    }
-    // The certificates change with the files; the places only with a new start.
-    next.places = this._useContexts(options.places, contexts)
-    this._raw = raw
-    this._inForce = inForce
-    this._options = next
-    this._policy = this._policyOf(next)
-    this._limits.update(next)
-    this._penalties.update(next)
-    this._useAuth(auth)
-  }
-
-  _policyOf ({ forwarding }) {
-    return new Policy({
-      rules: forwarding.rules,
-      byDefault: forwarding.default,
-      permitListen: forwarding.permitListen,
-      own: () => this._ownPlaces()
-    })
-  }
-
-  _ownPlaces () {
-    return [
-      ...this._addresses,
-      ...this._metrics === null ? [] : [this._metrics.address()],
-      ...this._acme?.challenges.addresses() ?? [],
-      ...this._control === null ? [] : [{ path: this._control.path }]
-    ]
+    return this._reloads.run('auth', options, (check) => this._inForce.loadAuth(check))
   }
 
   /**
@@ -307,8 +201,7 @@ class Server extends EventEmitter {
     const { drainMs } = closeOptions(options)
     this._isClosing = true
     this._acme?.close()
-    for (const { handle } of this._entrances) handle.close()
-    this._entrances = []
+    this._entrances.close()
     this._reserved.close()
     await Promise.all([this._admission.close(drainMs), this._workers?.close(drainMs)])
     this._control?.close()
@@ -322,35 +215,20 @@ class Server extends EventEmitter {
   }
 
   ref () {
-    for (const { handle } of this._entrances) handle.ref()
+    this._entrances.ref()
     this._workers?.keepAlive(true)
     return this
   }
 
   unref () {
-    for (const { handle } of this._entrances) handle.unref()
+    this._entrances.unref()
     this._workers?.keepAlive(false)
     return this
   }
 
-  async _loadAuth (check = () => {}) {
-    const auth = await loadAuthorizer(this._options)
-    check()
-    this._useAuth(auth)
-  }
-
-  _useAuth ({ authorizer, problems, files }) {
-    for (const { source, line, message } of problems) {
-      this._log.warn('authorized_keys line ignored', { source, line, problem: message })
-    }
-    this._authorizer = authorizer
-    if (this._workers !== null) this._files = files
-    if (authorizer.isEmpty) this._log.warn('nobody can log in: no usable line in authorized_keys, and no CA', {})
-  }
-
   // Nothing is open yet that would have to be closed.
   async _openContexts (options) {
-    this._acme = await openAcme(options, { contexts: () => this._entrances.flatMap(({ context }) => context ?? []), log: this._log })
+    this._acme = await openAcme(options, { contexts: () => this._entrances.contexts.filter((one) => one !== null), log: this._log })
     return serverContexts(options.places, options, this._acme)
   }
 
@@ -361,7 +239,7 @@ class Server extends EventEmitter {
     const opened = await openMetrics(metrics, metricsOpen, (delay) => serverFamilies(this.stats(), sshEngine, delay))
     const { address, port } = opened.address()
     this._metrics = opened
-    this._open++
+    this.onopen()
     opened.closed.then(() => this.onclose())
     this._log.info('metrics', { address, port })
   }
@@ -370,21 +248,13 @@ class Server extends EventEmitter {
   async _openControl () {
     this._control = await openControl(this._options.control, 'serve', serverAnswers(this), this._log)
     if (this._control === null) return
-    this._open++
+    this.onopen()
     this._control.closed.then(() => this.onclose())
   }
 
   /** contexts: for the places of the options, in their order. */
   _listen (contexts) {
-    for (const [index, place] of this._options.places.entries()) {
-      const entrance = new Entrance(this, place, contexts[index])
-      this._entrances.push(entrance)
-      this._addresses.push(entrance.address)
-      this._open++
-    }
-    for (const { transport, address } of this._entrances) {
-      this._log.info('listening', { transport, address: address.address, port: address.port })
-    }
+    this._entrances.listen(this._options.places, contexts)
     const { rules, default: byDefault } = this._options.forwarding
     if (rules.length === 0 && byDefault === 'allow') {
       this._log.info('forwarding is allowed to every target but the built-in deny', {})
@@ -398,31 +268,36 @@ class Server extends EventEmitter {
   _startAcme () {
     this._acme?.start({
       onContext: () => {
-        this._useContexts(this._options.places, this._entrances.map(({ context }) => context))
+        this._entrances.use(this._options.places, this._entrances.contexts)
         return this._reloads.spread()
       },
       count: (result) => this._counters.count('certificateOrders', result)
     })
   }
 
-  // Those of places where nobody listens are for the next start. Gives the
-  // places that are in force. A certificate of ACME may have come meanwhile.
-  _useContexts (places, contexts) {
-    const contextOf = (place, index) => (place.isAcme && this._acme?.shownAt(place)) || contexts[index]
-    const fresh = new Map(placeKeys(places).map((key, index) => [key, { place: places[index], context: contextOf(places[index], index) }]))
-    const keys = placeKeys(this._options.places)
-    for (const [index, entrance] of this._entrances.entries()) {
-      entrance.context = fresh.get(keys[index])?.context ?? entrance.context
-      if (entrance.context !== null) this._acme?.challenges.adopt(entrance.context)
-    }
-    return this._options.places.map((place, index) => {
-      const next = fresh.get(keys[index])?.place ?? place
-      // Nobody asks a CA before the next start: until then it is the files.
-      return next.isAcme && this._acme === null ? place : next
-    })
+  // ---- for its connections
+
+  get _options () {
+    return this._inForce.options
   }
 
-  // ---- for its connections
+  get _policy () {
+    return this._inForce.policy
+  }
+
+  get _authorizer () {
+    return this._inForce.authorizer
+  }
+
+  /** Where it listens itself: who may reach that is its policy's to say. */
+  _ownPlaces () {
+    return [
+      ...this._entrances.addresses,
+      ...this._metrics === null ? [] : [this._metrics.address()],
+      ...this._acme?.challenges.addresses() ?? [],
+      ...this._control === null ? [] : [{ path: this._control.path }]
+    ]
+  }
 
   // A channel's bytes are in the thread of its session.
   _checkAlone () {
@@ -443,6 +318,10 @@ class Server extends EventEmitter {
 
   // ---- events of the listeners
 
+  onopen () {
+    this._open++
+  }
+
   onerror (err) {
     this._counters.count('acceptErrors')
     this._warn('accept failed', { error: err.code })
@@ -454,52 +333,4 @@ class Server extends EventEmitter {
   }
 }
 
-// Where a server listens is the same also when its certificates are others.
-function isSame (name, options, old) {
-  if (name === 'places') return true // what becomes of the others
-  if (name !== 'listeners' || options.listeners === undefined || old.listeners === undefined) {
-    return isDeepStrictEqual(options[name], old[name])
-  }
-  return isDeepStrictEqual(placeKeys(options.places), placeKeys(old.places))
-}
-
-/** A signal is for the start alone: one that comes later, or a limit of that time, is nothing to a reload. */
-function withoutSignal (options) {
-  return { ...options, signal: undefined }
-}
-
-/** given: options of a reload => raw, to be kept, and options, what they mean. */
-function checked (given) {
-  const all = withoutSignal(given)
-  return { options: serverOptions(all), raw: ownOptions(all) }
-}
-
-/** raw: options as the user gave them. */
-async function startServer (raw) {
-  const options = serverOptions(raw)
-  const { signal } = options
-  if (signal?.aborted) throw canceled('listen', signal.reason)
-  const { keys, problems } = await loadHostKeys(options)
-  const secret = await readSecret(options)
-  const server = new Server(withoutSignal(options), keys)
-  for (const { source, message } of problems) server._log.warn('host certificate of no use', { source, problem: message })
-  server._raw = server._inForce = withoutSignal(ownOptions(raw))
-  server._admission.visitors.useSecret(secret)
-  try {
-    const contexts = await server._openContexts(options)
-    await server._loadAuth()
-    await server._openMetrics()
-    await server._openControl()
-    await server._workers?.start()
-    if (signal?.aborted) throw canceled('listen', signal.reason)
-    server._listen(contexts)
-    await server._workers?.update() // before anybody who has come: it has gone first
-    server._startAcme()
-  } catch (err) {
-    await server.close()
-    throw err instanceof AlknetError ? err : optionError('listen', err.message, err)
-  }
-  return server
-}
-
-module.exports = { Server, startServer }
+module.exports = { Server }

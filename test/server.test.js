@@ -17,7 +17,7 @@ let found = [] // what every look-up finds
 /** A server over a scripted addon, and what it has logged. */
 async function startServer (options = {}) {
   const binding = fakeBinding()
-  const [{ startServer }] = loadWith(binding, ['server'])
+  const [{ startServer }] = loadWith(binding, ['server-start'])
   const lines = []
   const server = await startServer({
     hostKey: Buffer.from('host key'),

@@ -29,17 +29,18 @@ const bytes = (list) => list.map((one) => new Uint8Array(one))
  * @returns {{ state: object, parcels: number[] }} parcels: to be dropped when nobody takes them
  */
 function stateOf (server, isFirst) {
-  const { authorizedKeys, certAuthority, revokedKeys } = server._files
+  const { authorizedKeys, certAuthority, revokedKeys } = server._inForce.files
   const hostKeys = isFirst ? server._hostKeys.map((key) => key.send()) : null
-  const contexts = server._entrances.map(({ context }) => context === null ? null : context.send())
+  const shown = server._entrances.contexts
+  const contexts = shown.map((context) => context === null ? null : context.send())
   const state = {
-    options: Object.fromEntries(Object.entries(server._inForce).filter(([name]) => !NOT_TOLD.has(name))),
+    options: Object.fromEntries(Object.entries(server._inForce.raw).filter(([name]) => !NOT_TOLD.has(name))),
     files: { authorizedKeys: bytes(authorizedKeys), certAuthority: bytes(certAuthority), revokedKeys: bytes(revokedKeys) },
     own: server._ownPlaces(),
     asks: server._options.authorize !== undefined,
     hostKeys,
     contexts,
-    bare: server._entrances.map(({ context }) => isBare(context))
+    bare: shown.map((context) => isBare(context))
   }
   return { state, parcels: [...hostKeys ?? [], ...contexts.filter((one) => one !== null)] }
 }
