@@ -344,6 +344,27 @@ static void adjustments_wait_for_company(void **state)
   assert_false(window_is_due(&w));
 }
 
+/* A channel may rest for 2^32 ms, and its peer can choose when it goes on. */
+static void a_round_of_49_days_is_no_round(void **state)
+{
+  (void) state;
+  const uint64_t begin = 1000, later = begin + ((uint64_t) 1 << 32);
+  window_t w;
+  window_init(&w, 1000);
+  assert_true(window_take(&w, 300, begin));
+  window_eat(&w, 300);
+  assert_int_equal(window_adjust(&w, 4000, 4000, begin), 300);
+  assert_true(window_take(&w, 1000, begin)); /* beyond the edge in no time */
+  window_eat(&w, 1000);
+  assert_int_equal(window_adjust(&w, 4000, 4000, begin), 1000);
+  assert_true(window_take(&w, 500, begin + 5)); /* it had stood still */
+  assert_true(w.stalled);
+  assert_int_equal(w.rtt_ms, 0);
+  window_eat(&w, 500);
+  assert_int_equal(window_adjust(&w, 4000, 4000, later), 500);
+  assert_int_equal(w.size, 1000);
+}
+
 static void the_peers_window_cannot_overflow(void **state)
 {
   (void) state;
@@ -414,6 +435,7 @@ int main(void)
     cmocka_unit_test(first_sizes),
     cmocka_unit_test(overuse_is_refused),
     cmocka_unit_test(adjustments_wait_for_company),
+    cmocka_unit_test(a_round_of_49_days_is_no_round),
     cmocka_unit_test(the_peers_window_cannot_overflow),
     cmocka_unit_test(no_order_breaks_the_sums),
   };

@@ -66,7 +66,8 @@ static bool is_too_small(const window_t *w, uint64_t now)
 {
   if (!w->stalled || w->rtt_ms > WINDOW_RTT_MAX_MS) return false;
   uint32_t round_ms = (uint32_t) now - w->began_ms;
-  if (round_ms < w->rtt_ms) return false; /* 32 bits have run over */
+  /* 32 bits have run over, perhaps to the very ms at which it began. */
+  if (round_ms == 0 || round_ms < w->rtt_ms) return false;
   uint64_t in_rtt = (uint64_t) w->consumed * w->rtt_ms / round_ms;
   return in_rtt > w->size / 2;
 }
