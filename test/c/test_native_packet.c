@@ -212,7 +212,8 @@ typedef struct {
   uint8_t guesses;
 } init_t;
 
-#define STRICT ",kex-strict-c-v00@openssh.com"
+#define STRICT         ",kex-strict-c-v00@openssh.com"
+#define GROUP_EXCHANGE "diffie-hellman-group-exchange-sha256"
 
 static void say_init(peer_end_t *p, init_t i)
 {
@@ -281,18 +282,21 @@ static void guesses(void **state)
   static const uint8_t init[37] = {MSG_KEX_INIT, 0, 0, 0, 32, 9};
   const struct {
     init_t init;
-    bool right;
+    uint8_t wrong[2]; /* its message; none: the guess is right */
   } cases[] = {
-    {{.kex = "sntrup761x25519-sha512,curve25519-sha256", .guesses = 1}, false},
-    {{.hostkeys = "rsa-sha2-512,ssh-ed25519", .guesses = 1}, false},
-    {{.guesses = 1}, true},
-    {{.guesses = 0}, true},
+    {{.kex = "sntrup761x25519-sha512,curve25519-sha256", .guesses = 1},
+     {MSG_KEX_INIT, '?'}},
+    {{.kex = GROUP_EXCHANGE ",curve25519-sha256", .guesses = 1}, {34, '?'}},
+    {{.hostkeys = "rsa-sha2-512,ssh-ed25519", .guesses = 1},
+     {MSG_KEX_INIT, '?'}},
+    {{.guesses = 1}, {0}},
+    {{.guesses = 0}, {0}},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     peer_end_t *p = start(*state, true, PHASE_KEX);
     say_init(p, cases[i].init);
-    if (!cases[i].right) {
-      say(p, "\x1e?", 2);
+    if (cases[i].wrong[0] != 0) {
+      say(p, cases[i].wrong, sizeof cases[i].wrong);
       assert_int_equal(alk_buf_size(&p->k.f->out), 0);
     }
     say(p, init, sizeof init);
@@ -301,6 +305,30 @@ static void guesses(void **state)
     assert_int_equal(alk_rd_u8(&r), MSG_KEX_REPLY);
     finish(*state, p);
   }
+}
+
+/* One message, of a method's own numbers: nothing else passes for a guess. */
+static void what_is_no_guess(void **state)
+{
+  const init_t wrong = {.kex = GROUP_EXCHANGE ",curve25519-sha256",
+                        .guesses = 1};
+  peer_end_t *p = start(*state, true, PHASE_KEX);
+  say_init(p, wrong);
+  say(p, "\x32?", 2);
+  assert_ends(*state, p, ALK_E_PROTO, "where it may not come");
+  p = start(*state, true, PHASE_KEX);
+  say_init(p, wrong);
+  say(p, "\x22?", 2);
+  assert_false(is_over(p));
+  say(p, "\x22?", 2);
+  assert_ends(*state, p, ALK_E_PROTO, "unknown message");
+  p = start(*state, false, PHASE_KEX); /* of a server that would begin */
+  say_init(p,
+           (init_t){.kex = "rsa2048-sha256,curve25519-sha256", .guesses = 1});
+  say(p, "\x1e?", 2);
+  assert_false(is_over(p));
+  say(p, "\x1e?", 2);
+  assert_ends(*state, p, ALK_E_PROTO, "where it may not come");
 }
 
 static void lines_before_packets(void **state)
@@ -527,6 +555,7 @@ int main(void)
     TEST(nothing_in_common),
     TEST(strictness),
     TEST(guesses),
+    TEST(what_is_no_guess),
     TEST(lines_before_packets),
     TEST(limits_in_time),
     TEST(a_peer_that_does_not_read),

@@ -174,12 +174,15 @@ bool transport_on_kexinit(session_t *s, alk_rd_t *r)
   return true;
 }
 
-/* A wrong guess is skipped, whatever it holds (RFC 4253 §7.1). */
-static bool is_wrong_guess(transport_t *t)
+/* A wrong guess is skipped, whatever it holds (RFC 4253 §7.1): it is of another
+ * method, which may begin with another number than ours. */
+bool transport_skips(session_t *s, uint8_t number)
 {
-  bool skip = t->agreed.skip_guess;
-  t->agreed.skip_guess = false;
-  return skip;
+  transport_t *t = s->transport;
+  bool skips = t->stage == KEX_EXCHANGE && t->agreed.skip_guess &&
+               number >= MSG_KEX_FIRST && number <= MSG_KEX_LAST;
+  if (skips) t->agreed.skip_guess = false;
+  return skips;
 }
 
 static bool bad_public(session_t *s)
@@ -213,7 +216,6 @@ static void send_reply(session_t *s, kex_span_t host_key, kex_span_t public,
 bool transport_on_kex_init(session_t *s, alk_rd_t *r)
 {
   transport_t *t = s->transport;
-  if (is_wrong_guess(t)) return true;
   kex_span_t theirs, blob = {0};
   theirs.p = alk_rd_str(r, &theirs.len);
   if (!alk_rd_done(r)) return false;
@@ -276,7 +278,6 @@ static void unproved(session_t *s, kex_span_t blob)
 bool transport_on_kex_reply(session_t *s, alk_rd_t *r)
 {
   transport_t *t = s->transport;
-  if (is_wrong_guess(t)) return true;
   kex_span_t blob, theirs, sig;
   blob.p = alk_rd_str(r, &blob.len);
   theirs.p = alk_rd_str(r, &theirs.len);

@@ -36,8 +36,10 @@ enum {
   MSG_EXT_INFO = 7,
   MSG_KEXINIT = 20,
   MSG_NEWKEYS = 21,
-  MSG_KEX_INIT = 30, /* ECDH and hybrid alike */
+  MSG_KEX_FIRST = 30, /* of those that belong to a method (RFC 4253 §12) */
+  MSG_KEX_INIT = 30,  /* ECDH and hybrid alike */
   MSG_KEX_REPLY = 31,
+  MSG_KEX_LAST = 49,
   MSG_USERAUTH_REQUEST = 50,
   MSG_USERAUTH_FAILURE = 51,
   MSG_USERAUTH_SUCCESS = 52,
@@ -172,6 +174,8 @@ bool transport_may_send(const session_t *s);
 /* The same for what comes: from their KEXINIT to their NEWKEYS. */
 typedef enum { KEX_IDLE, KEX_EXCHANGE, KEX_NEWKEYS } kex_stage_t;
 kex_stage_t transport_stage(const session_t *s);
+/* Whether a message is the one that follows a wrong guess of theirs; once. */
+bool transport_skips(session_t *s, uint8_t number);
 bool transport_is_strict(const session_t *s);
 void transport_rekey(session_t *s);          /* now, unless one is under way */
 void transport_consider_rekey(session_t *s); /* when so much has passed */
