@@ -16,6 +16,7 @@ const { isLibssh } = require('./victims')
 
 const KEX = [n.PROTOCOL_ERROR, n.KEX_FAILED]
 const HOST_KEY = [...KEX, 9] // HOST_KEY_NOT_VERIFIABLE
+const EARLY_MAX = 8 // exchanges before the login, the first one included
 
 const hex = (text) => Buffer.from(text, 'hex')
 
@@ -116,6 +117,17 @@ const LENIENT = {
   'a name with a NUL': 'names end at a NUL in libssh'
 }
 
+const earlyRows = isLibssh
+  ? [] // libssh takes no KEXINIT before the login
+  : [{
+      name: 'new keys again and again before the login',
+      at: 'keys',
+      async attack (peer) {
+        for (let i = 1; i < EARLY_MAX; i++) await peer.exchange()
+        peer.sendKexinit()
+      }
+    }]
+
 const kexinitRows = [
   ...Object.entries(KEXINITS).map(([name, make]) => ({
     name: `a KEXINIT with ${name}`,
@@ -147,6 +159,7 @@ const kexinitRows = [
     expect: 'on',
     attack: async (peer) => { for (let i = 0; i < 30; i++) await peer.exchange() }
   },
+  ...earlyRows,
   {
     name: 'an IGNORE before the KEXINIT of a rekey: only the first one has to come first',
     at: 'rekeyed',

@@ -379,6 +379,50 @@ static void limits_in_time(void **state)
   assert_ends(*state, p, ALK_E_TIMEOUT, "key exchange took too long");
 }
 
+/* When the time that the session waits for is over. */
+static uint64_t limit_at(const peer_end_t *p)
+{
+  return uv_now(p->k.uv) + uv_timer_get_due_in(&p->k.s->timer);
+}
+
+/* A key exchange of theirs, as if it had been carried through. */
+static void exchange(peer_end_t *p)
+{
+  transport_t *t = p->k.s->transport;
+  say_init(p, (init_t){0});
+  if (is_over(p)) return;
+  assert_int_equal(t->stage, KEX_EXCHANGE);
+  exchange_forget(t);
+  t->init_sent = false;
+  t->stage = KEX_IDLE;
+}
+
+/* They give nobody more time for the login, and nobody has many of them. */
+static void new_keys_before_the_login(void **state)
+{
+  const struct {
+    bool server;
+    phase_t phase;
+  } cases[] = {
+    {true, PHASE_SERVICE}, {true, PHASE_AUTH}, {false, PHASE_SERVICE}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    peer_end_t *p = start(*state, cases[i].server, cases[i].phase);
+    uint64_t at = limit_at(p);
+    for (int n = 0; n < EARLY_EXCHANGES_MAX; n++) {
+      exchange(p);
+      assert_false(is_over(p));
+      assert_int_equal(limit_at(p), at);
+    }
+    exchange(p);
+    assert_ends(*state, p, ALK_E_PROTO, "too many key exchanges");
+  }
+  peer_end_t *p = start(*state, true, PHASE_OPEN);
+  for (int n = 0; n < 2 * EARLY_EXCHANGES_MAX; n++)
+    exchange(p);
+  assert_false(is_over(p));
+  finish(*state, p);
+}
+
 /* Many requests that have to be answered, until it is too much. */
 static void ask_much(peer_end_t *p)
 {
@@ -558,6 +602,7 @@ int main(void)
     TEST(what_is_no_guess),
     TEST(lines_before_packets),
     TEST(limits_in_time),
+    TEST(new_keys_before_the_login),
     TEST(a_peer_that_does_not_read),
     TEST(a_peer_that_changes_no_keys),
     TEST(changed_packets),

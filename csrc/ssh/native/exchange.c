@@ -143,10 +143,23 @@ static void change_keys(session_t *s)
   send_waiting(s);
 }
 
+/* An exchange costs us more than who wants one: not on and on for somebody who
+ * is not known, and whom limits of connections only see once. */
+static bool is_one_too_many(session_t *s)
+{
+  if (s->phase == PHASE_OPEN) return false;
+  return ++s->transport->early_exchanges > EARLY_EXCHANGES_MAX;
+}
+
 bool transport_on_kexinit(session_t *s, alk_rd_t *r)
 {
   transport_t *t = s->transport;
   alk_rd_t all = *r;
+  if (is_one_too_many(s)) {
+    native_bye(s, BYE_PROTOCOL, ALK_E_PROTO,
+               "too many key exchanges before the login");
+    return true;
+  }
   alk_buf_u8(&t->their_init, MSG_KEXINIT);
   alk_buf_add(&t->their_init, all.p, all.len);
   transport_rekey(s); /* ours, if it is not out yet */

@@ -109,7 +109,9 @@ void transport_rekey(session_t *s)
   transport_t *t = s->transport;
   if (t->init_sent || t->stage != KEX_IDLE || native_is_over(s)) return;
   exchange_start(s);
-  native_timer(s, 1000ull * REKEY_LIMIT_SECONDS, on_limit);
+  /* Before, the login has its limit, and nobody gets more time by new keys. */
+  if (s->phase == PHASE_OPEN)
+    native_timer(s, 1000ull * REKEY_LIMIT_SECONDS, on_limit);
 }
 
 static bool is_worn(const direction_t *d)

@@ -9,8 +9,9 @@ enum {
   IDENT_MAX = 255,      /* RFC 4253 §4.2, CR LF included */
   IDENT_LINES_MAX = 64, /* that a server may say before */
   HOSTKEYS_MAX = 8,
-  NAME_MAX_LEN = 64, /* RFC 4251 §6 */
-  LIST_MAX = 512     /* bytes of one of our own lists */
+  NAME_MAX_LEN = 64,      /* RFC 4251 §6 */
+  LIST_MAX = 512,         /* bytes of one of our own lists */
+  EARLY_EXCHANGES_MAX = 8 /* before the login, for which one is enough */
 };
 
 /* What both sides agreed on. */
@@ -44,6 +45,7 @@ struct transport {
   kex_t *kex;
   cipher_t *next_rx; /* comes into force with their NEWKEYS */
 
+  unsigned early_exchanges; /* that they have begun before the login */
   bool has_session_id, strict, ext_info;
   uint8_t session_id[SESSION_ID_MAX], hash[KEX_HASH_MAX];
   size_t session_id_len, hash_len;
