@@ -194,4 +194,4 @@ async function loadAuthorizer ({ authorizedKeys, certAuthority, revokedKeys }) {
   return { authorizer: new Authorizer(entries.flat(), revocations), problems, files }
 }
 
-module.exports = { REASONS, Authorizer, loadAuthorizer }
+module.exports = { REASONS, loadAuthorizer }

@@ -59,12 +59,4 @@ function identityOfCertificate ({ keyId, fingerprint, extension, scopes = [] }) 
   return createIdentity({ id: keyId === '' ? fingerprint : keyId, scopes: [...scopes, ...granted] })
 }
 
-/** Equality by value; the order of scopes and names counts for nothing. */
-function sameIdentity (a, b) {
-  const same = (x, y) => x.length === y.length && x.every((one) => y.includes(one))
-  const kinds = Object.keys(a.resources)
-  return a.id === b.id && same(a.scopes, b.scopes) && same(kinds, Object.keys(b.resources)) &&
-    kinds.every((kind) => same(a.resources[kind], b.resources[kind]))
-}
-
-module.exports = { createIdentity, identityOfCertificate, identityOfKey, parseScopes, sameIdentity }
+module.exports = { createIdentity, identityOfCertificate, identityOfKey, parseScopes }

@@ -291,7 +291,6 @@ function matchesPath (rule, path) {
 module.exports = {
   RULE,
   concerns,
-  formatRule,
   hasPort,
   isPlainPath,
   matchesAddress,

@@ -32,10 +32,11 @@ async function readPem (source, option) {
 }
 
 /** The CAs that this system trusts, as PEM. */
-async function systemRoots (env = process.env, places = PLACES) {
+async function systemRoots () {
+  const { SSL_CERT_FILE: chosen } = process.env
   // Whoever sets it means it: no other list in its place.
-  if (env.SSL_CERT_FILE) return (await readPem(env.SSL_CERT_FILE, 'SSL_CERT_FILE')).data
-  for (const place of places) {
+  if (chosen) return (await readPem(chosen, 'SSL_CERT_FILE')).data
+  for (const place of PLACES) {
     try {
       return (await readInput(place, 'tlsCa', MAX_PEM)).data
     } catch (err) {
@@ -191,6 +192,5 @@ module.exports = {
   isBare,
   markBare,
   readTrusted,
-  serverContexts,
-  systemRoots
+  serverContexts
 }

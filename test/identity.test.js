@@ -1,7 +1,7 @@
 'use strict'
 
 const assert = require('assert')
-const { createIdentity, identityOfCertificate, identityOfKey, parseScopes, sameIdentity } = require('../lib/identity')
+const { createIdentity, identityOfCertificate, identityOfKey, parseScopes } = require('../lib/identity')
 
 describe('identity', () => {
   it('of a key is its fingerprint, with the scopes of its line', () => {
@@ -34,13 +34,5 @@ describe('identity', () => {
     assert.throws(() => identity.scopes.push('root'), TypeError)
     assert.throws(() => identity.resources.repo.push('y'), TypeError)
     assert.throws(() => { identity.id = 'root' }, TypeError)
-  })
-
-  it('is the same by value', () => {
-    const one = createIdentity({ id: 'i', scopes: ['a', 'b'], resources: { repo: ['x', 'y'] } })
-    assert(sameIdentity(one, createIdentity({ id: 'i', scopes: ['b', 'a'], resources: { repo: ['y', 'x'] } })))
-    for (const other of [{ id: 'j' }, { scopes: ['a'] }, { resources: {} }, { resources: { repo: ['x'] } }, { resources: { org: ['x', 'y'] } }]) {
-      assert(!sameIdentity(one, createIdentity({ ...one, ...other })), JSON.stringify(other))
-    }
   })
 })

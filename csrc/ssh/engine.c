@@ -18,25 +18,20 @@ static const alk_engine_t *const engines[] = {
   &alk_libssh_engine,
 #endif
 };
-
-const alk_engine_t *alk_engine_at(size_t i)
-{
-  return i < sizeof engines / sizeof engines[0] ? engines[i] : NULL;
-}
+enum { ENGINES = sizeof engines / sizeof *engines };
 
 const alk_engine_t *alk_engine_find(const char *name)
 {
-  for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++)
+  for (size_t i = 0; i < ENGINES; i++)
     if (name == NULL || strcmp(engines[i]->name, name) == 0) return engines[i];
   return NULL;
 }
 
 bool alk_engine_info(size_t i, const char **name, const char **version)
 {
-  const alk_engine_t *e = alk_engine_at(i);
-  if (e == NULL) return false;
-  *name = e->name;
-  *version = e->version();
+  if (i >= ENGINES) return false;
+  *name = engines[i]->name;
+  *version = engines[i]->version();
   return true;
 }
 

@@ -62,7 +62,6 @@ void alk_session_heard(alk_session_t *s); /* bytes have come */
 
 /* NULL: no engine of that name is built in; name NULL: the default. */
 const alk_engine_t *alk_engine_find(const char *name);
-const alk_engine_t *alk_engine_at(size_t i); /* NULL: no more */
 
 struct alk_request { /* embed as the first member */
   alk_session_t *session;
