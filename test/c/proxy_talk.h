@@ -1,5 +1,4 @@
-/* proxy_talk.h - what the tests of the proxies' client side share: one
- * conversation over a scripted stream, in one piece or byte by byte. */
+/* proxy_talk.h - what the tests of the proxies' client side share. */
 #ifndef ALK_TEST_PROXY_TALK_H
 #define ALK_TEST_PROXY_TALK_H
 
@@ -8,24 +7,11 @@
 #include "fake_stream.h"
 #include "helpers.h"
 
-#define LEN(text) (sizeof(text) - 1)
-
-static const char whole[] = "whole", bytewise[] = "bytewise";
-
-#define GREETING       "\x05\x01\x00"
-#define GREETING_LOGIN "\x05\x02\x00\x02"
-#define LOGIN          "\x01\x04user\x06secret"
-#define ASK              \
-  "\x05\x01\x00\x03\x0b" \
-  "example.com\x01\xbb"
 #define YES5 "\x05\x00\x00\x01\x7f\0\0\x01\x12\x34"
 #define CONNECT                          \
   "CONNECT example.com:443 HTTP/1.1\r\n" \
   "Host: example.com:443\r\n"
 #define YES "HTTP/1.1 200 Connection established\r\n\r\n"
-
-/* Tests that do not ask for less never wait. */
-enum { LIMIT_MS = 60 * 1000 };
 
 typedef alk_proxy_t *(*asker_t)(alk_stream_t *s, const alk_proxy_ask_t *ask,
                                 const alk_proxy_events_t *ev, void *data);
@@ -42,12 +28,7 @@ typedef struct {
   bool close_given;
 } talk_t;
 
-#define CALL(t, call)     \
-  do {                    \
-    (t)->in_call = true;  \
-    call;                 \
-    (t)->in_call = false; \
-  } while (0)
+#include "handshake_talk.h"
 
 static inline void on_open(void *data, alk_stream_t *s)
 {
@@ -104,57 +85,16 @@ static inline void ask_http(talk_t *t, env_t *e, const char *authorization)
   ask(t, e, alk_proxy_http, &what);
 }
 
-/* Until nothing is due any more: fakes wait in no other way. */
-static inline void settle(talk_t *t)
-{
-  uv_run(&t->e->uv, UV_RUN_DEFAULT);
-}
-
-static inline void feed(talk_t *t, const char *buf, size_t len)
-{
-  if (t->e->arg == bytewise)
-    fake_feed_bytes(t->f, buf, len);
-  else
-    fake_feed(t->f, buf, len);
-}
-
-static inline void say(talk_t *t, const char *buf, size_t len)
-{
-  feed(t, buf, len);
-  settle(t);
-}
-
-#define SAY(t, text) say(t, text, LEN(text))
-
-static inline void assert_out(const talk_t *t, const char *text, size_t len)
-{
-  assert_int_equal(alk_buf_size(&t->f->out), len);
-  if (len > 0) assert_memory_equal(alk_buf_head(&t->f->out), text, len);
-}
-
-#define ASSERT_OUT(t, text) assert_out(t, text, LEN(text))
-
 static inline void talk_free(talk_t *t)
 {
   assert_int_equal(t->opens + t->closes, 1);
-  if (t->given != NULL && t->f->s != NULL) alk_stream_close(t->given);
-  settle(t);
-  assert_int_equal(alk_loop_live(t->e->l), 0);
-  fake_free(t->f);
+  talk_over(t);
 }
 
-/* The stream came back and works: nothing of what was said is lost. */
 static inline void finish_open(talk_t *t, const char *early)
 {
-  rec_t r = {0};
   assert_int_equal(t->opens, 1);
-  rec_own(&r, t->given);
-  settle(t);
-  assert_string_equal(r.log, "");
-  QUIET(&r, alk_stream_resume(r.s));
-  settle(t);
-  assert_heard(&r, early);
-  rec_finish(t->e, &r);
+  assert_works(t, early);
   talk_free(t);
 }
 
@@ -170,9 +110,5 @@ static inline void finish_failed(talk_t *t, alk_code_t code, int reason)
   assert_null(strstr(t->err.msg, "secret"));
   talk_free(t);
 }
-
-/* A test, run both ways. */
-#define BOTH(f) \
-  TEST_OF(#f ", whole", f, whole), TEST_OF(#f ", bytewise", f, bytewise)
 
 #endif

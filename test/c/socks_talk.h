@@ -1,5 +1,4 @@
-/* socks_talk.h - what the tests of the SOCKS handshake share: the messages, and
- * one conversation over a scripted stream, in one piece or byte by byte. */
+/* socks_talk.h - what the tests of the SOCKS handshake share. */
 #ifndef ALK_TEST_SOCKS_TALK_H
 #define ALK_TEST_SOCKS_TALK_H
 
@@ -8,24 +7,11 @@
 #include "fake_stream.h"
 #include "helpers.h"
 
-#define LEN(text) (sizeof(text) - 1)
-
-static const char whole[] = "whole", bytewise[] = "bytewise";
-
-#define HELLO       "\x05\x01\x00"
-#define HELLO_LOGIN "\x05\x02\x00\x02"
-#define LOGIN       "\x01\x04user\x06secret"
-#define ASK              \
-  "\x05\x01\x00\x03\x0b" \
-  "example.com\x01\xbb"
 #define ASK4A    "\x04\x01\x01\xbb\0\0\0\x01me\0example.com\0"
 #define OK5      "\x05\x00\x00\x01\0\0\0\0\0\0"
 #define NO5(rep) "\x05" rep "\x00\x01\0\0\0\0\0\0"
 #define OK4      "\0\x5a\0\0\0\0\0\0"
 #define NO4      "\0\x5b\0\0\0\0\0\0"
-
-/* For a client's request; the tests that do not ask for less never wait. */
-enum { LIMIT_MS = 60 * 1000 };
 
 /* One conversation, and what it has come to. */
 typedef struct {
@@ -41,12 +27,7 @@ typedef struct {
   void (*on_ask)(void *talk);
 } talk_t;
 
-#define CALL(t, call)     \
-  do {                    \
-    (t)->in_call = true;  \
-    call;                 \
-    (t)->in_call = false; \
-  } while (0)
+#include "handshake_talk.h"
 
 static inline void on_request(alk_socks_t *h, const alk_socks_request_t *req)
 {
@@ -92,26 +73,6 @@ static inline void talk(talk_t *t, env_t *e)
   talk_login(t, e, NULL, NULL);
 }
 
-/* Until nothing is due any more: fakes wait in no other way. */
-static inline void settle(talk_t *t)
-{
-  uv_run(&t->e->uv, UV_RUN_DEFAULT);
-}
-
-static inline void feed(talk_t *t, const char *buf, size_t len)
-{
-  if (t->e->arg == bytewise)
-    fake_feed_bytes(t->f, buf, len);
-  else
-    fake_feed(t->f, buf, len);
-}
-
-static inline void say(talk_t *t, const char *buf, size_t len)
-{
-  feed(t, buf, len);
-  settle(t);
-}
-
 /* Grants or refuses: the second answer, and one to nobody, change nothing. */
 static inline void answer(talk_t *t, uint8_t rep)
 {
@@ -134,14 +95,6 @@ static inline void reply(talk_t *t, uint8_t rep)
   settle(t);
 }
 
-static inline void assert_out(const talk_t *t, const char *text, size_t len)
-{
-  assert_int_equal(alk_buf_size(&t->f->out), len);
-  assert_memory_equal(alk_buf_head(&t->f->out), text, len);
-}
-
-#define ASSERT_OUT(t, text) assert_out(t, text, LEN(text))
-
 static inline void assert_asked(const talk_t *t, uint8_t version,
                                 const char *host, uint16_t port)
 {
@@ -155,29 +108,18 @@ static inline void assert_asked(const talk_t *t, uint8_t version,
 static inline void talk_free(talk_t *t)
 {
   assert_int_equal(t->dones, 1);
-  if (t->given != NULL && t->f->s != NULL) alk_stream_close(t->given);
-  settle(t);
-  assert_int_equal(alk_loop_live(t->e->l), 0);
-  fake_free(t->f);
+  talk_over(t);
 }
 
-/* The stream came back and works: nothing of what was said is lost. */
 static inline void finish_given(talk_t *t, const char *early)
 {
-  rec_t r = {0};
   assert_int_equal(t->dones, 1);
   assert_ptr_equal(t->given, t->f->s);
   assert_false(t->f->resumed);
   assert_false(t->f->ended);
   assert_false(t->failed);
   assert_null(alk_stream_data(t->given)); /* nobody's */
-  rec_own(&r, t->given);
-  settle(t);
-  assert_string_equal(r.log, "");
-  QUIET(&r, alk_stream_resume(r.s));
-  settle(t);
-  assert_heard(&r, early);
-  rec_finish(t->e, &r);
+  assert_works(t, early);
   talk_free(t);
 }
 
@@ -210,9 +152,5 @@ static inline void assert_failed(const talk_t *t, alk_code_t code)
   assert_true(t->err.msg[0] != '\0');
   assert_null(strstr(t->err.msg, "example")); /* no destination in an error */
 }
-
-/* A test, run both ways. */
-#define BOTH(f) \
-  TEST_OF(#f ", whole", f, whole), TEST_OF(#f ", bytewise", f, bytewise)
 
 #endif

@@ -9,12 +9,12 @@ static void socks_connects(void **state)
   talk_t t;
   ask_socks(&t, *state, NULL);
   settle(&t);
-  ASSERT_OUT(&t, GREETING);
+  ASSERT_OUT(&t, HELLO);
   SAY(&t, "\x05\x00");
-  ASSERT_OUT(&t, GREETING ASK);
+  ASSERT_OUT(&t, HELLO ASK);
   assert_int_equal(t.opens, 0);
   SAY(&t, YES5);
-  ASSERT_OUT(&t, GREETING ASK);
+  ASSERT_OUT(&t, HELLO ASK);
   finish_open(&t, "");
 }
 
@@ -23,11 +23,11 @@ static void socks_logs_in(void **state)
   talk_t t;
   ask_socks(&t, *state, "user");
   settle(&t);
-  ASSERT_OUT(&t, GREETING_LOGIN);
+  ASSERT_OUT(&t, HELLO_LOGIN);
   SAY(&t, "\x05\x02");
-  ASSERT_OUT(&t, GREETING_LOGIN LOGIN);
+  ASSERT_OUT(&t, HELLO_LOGIN LOGIN);
   SAY(&t, "\x01\x00");
-  ASSERT_OUT(&t, GREETING_LOGIN LOGIN ASK);
+  ASSERT_OUT(&t, HELLO_LOGIN LOGIN ASK);
   SAY(&t, YES5);
   finish_open(&t, "");
 }
@@ -38,7 +38,7 @@ static void socks_login_not_wanted(void **state)
   talk_t t;
   ask_socks(&t, *state, "user");
   SAY(&t, "\x05\x00");
-  ASSERT_OUT(&t, GREETING_LOGIN ASK);
+  ASSERT_OUT(&t, HELLO_LOGIN ASK);
   SAY(&t, YES5);
   finish_open(&t, "");
 }
@@ -93,7 +93,7 @@ static void socks_much_behind_the_answer(void **state)
 
 static void socks_longest_name(void **state)
 {
-  char host[256] = {0}, want[3 + 5 + 255 + 2] = GREETING "\x05\x01\x00\x03\xff";
+  char host[256] = {0}, want[3 + 5 + 255 + 2] = HELLO "\x05\x01\x00\x03\xff";
   talk_t t;
   memset(host, 'n', 255);
   memcpy(want + 8, host, 255);
@@ -139,7 +139,7 @@ static void socks_login_refused(void **state)
   ask_socks(&t, *state, "user");
   SAY(&t, "\x05\x02");
   SAY(&t, "\x01\x01");
-  ASSERT_OUT(&t, GREETING_LOGIN LOGIN);
+  ASSERT_OUT(&t, HELLO_LOGIN LOGIN);
   finish_failed(&t, ALK_E_PROXYAUTH, 0);
 
   ask_socks(&t, *state, "user"); /* servers that say 5 here */
@@ -421,7 +421,7 @@ static void addresses(void **state)
     size_t len;
     const char *http;
   } all[] = {
-#define FORM(host, text, http) {host, GREETING text, LEN(GREETING text), http}
+#define FORM(host, text, http) {host, HELLO text, LEN(HELLO text), http}
     FORM("192.0.2.1", "\x05\x01\x00\x01\xc0\x00\x02\x01\x00\x16",
          "CONNECT 192.0.2.1:22 HTTP/1.1\r\nHost: 192.0.2.1:22\r\n\r\n"),
     FORM("2001:db8::1",
