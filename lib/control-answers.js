@@ -10,6 +10,7 @@ const { version } = require('../package.json')
 const { fail, optionError } = require('./errors')
 const { formatHostPort } = require('./addresses')
 const { formatPlace, parseForward, parseRemoteForward } = require('./forward-spec')
+const { keyOf } = require('./known-hosts')
 
 /** kind of a listener => { add, parse, option }. */
 const KINDS = {
@@ -36,11 +37,6 @@ function textWithPort (listener, parse) {
   return sides.map(formatPlace).join(':')
 }
 
-/** The fingerprint of a host key: of a certificate it is that of its key, as ssh shows it. */
-function fingerprintOf (blob) {
-  return binding.isCertificate(blob) ? binding.readCertificate(blob).fingerprint : binding.fingerprint(blob)
-}
-
 function clientStatus (session) {
   const link = session._link
   const server = link?.server ?? session._options.server?.[0]
@@ -55,7 +51,7 @@ function clientStatus (session) {
     since: link !== null && link.isReady ? link.since : null,
     server: server === undefined ? null : formatHostPort(server.host, server.port),
     user: session._options.user,
-    hostKey: hostKey === null ? null : fingerprintOf(hostKey),
+    hostKey: hostKey === null ? null : binding.fingerprint(keyOf(hostKey)), // as ssh shows it
     reconnects,
     sessions,
     attempts,

@@ -244,4 +244,4 @@ function closedError () {
   return fail('CLOSED', 'session', 'the session is closed')
 }
 
-module.exports = { Keeper, isFatal }
+module.exports = { Keeper, isFatal, isFull }

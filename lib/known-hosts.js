@@ -146,6 +146,11 @@ function readCertificate (host, port, blob) {
   }
 }
 
+/** The key that a server has shown: of a certificate the one that it certifies. */
+function keyOf (blob) {
+  return binding.isCertificate(blob) ? binding.readCertificate(blob).key : blob
+}
+
 /**
  * Throws when a file could not be written: better now than when the server's
  * key has come. What does not exist yet is made where the next folder above is.
@@ -183,4 +188,4 @@ async function loadKnownHosts ({ inputs, ...options }) {
   return new KnownHosts({ files: await Promise.all(inputs.map(loadFile)), ...options })
 }
 
-module.exports = { KnownHosts, loadKnownHosts }
+module.exports = { KnownHosts, keyOf, loadKnownHosts }

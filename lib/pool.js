@@ -19,7 +19,8 @@
 
 const { Backoff } = require('./backoff')
 const { fail } = require('./errors')
-const { isFatal } = require('./keeper')
+const { isFatal, isFull } = require('./keeper')
+const { keyOf } = require('./known-hosts')
 const { Link } = require('./link')
 
 const TICK_MS = 1000
@@ -38,16 +39,17 @@ function bytesOf (link) {
 class Pool {
   /** session: of session.js. */
   constructor (session) {
-    const { sessions, sessionChannels, sessionRate, sessionIdle } = session._options
+    const { sessions, sessionChannels, maxChannels, sessionRate, sessionIdle } = session._options
     this._session = session
     this._max = sessions
-    this._fullChannels = sessionChannels
+    // The one that finds it full still has to have a place there.
+    this._fullChannels = Math.max(1, Math.min(sessionChannels, maxChannels - 1))
     this._fullRate = sessionRate
     this._idleMs = sessionIdle * 1000
     this._all = new Set() // of which something is left
     this._ready = [] // the oldest first
     this._opening = null
-    this._loads = new WeakMap() // link => { bytes, isBusy, idleSince }
+    this._loads = new WeakMap() // link => { bytes, isBusy, isUsed, idleSince }
     this._backoff = new Backoff(DELAYS)
     this._forget()
   }
@@ -75,6 +77,9 @@ class Pool {
       best = link
       fewest = load
     }
+    // It may be over before anybody looks.
+    const chosen = this._loads.get(best)
+    if (chosen !== undefined) chosen.isUsed = true
     if (fewest >= this._fullChannels) this._want(Math.ceil(sum / this._fullChannels))
     return best
   }
@@ -112,7 +117,7 @@ class Pool {
     this._opening = null
     this._isRefused = isFatal(err, false)
     // To be refused a key is a penalty at some servers: not one that the first has to share.
-    const delay = err.code === 'ERR_ALKNET_AUTH' ? DELAYS.maxDelayMs : this._backoff.next()
+    const delay = err.code === 'ERR_ALKNET_AUTH' && !isFull(err) ? DELAYS.maxDelayMs : this._backoff.next()
     this._notBefore = performance.now() + delay
     this._session._log.warn('no further session', { error: err.code })
   }
@@ -121,7 +126,7 @@ class Pool {
 
   _linkReady (link) {
     // Another server that is trusted, too: what is local there is not what is local here.
-    if (!link.hostKey.equals(this._session._link.hostKey)) {
+    if (!keyOf(link.hostKey).equals(keyOf(this._session._link.hostKey))) {
       link.close(fail('HOSTKEY', 'hostkey', 'a further session came to a server with another host key'))
       return
     }
@@ -210,7 +215,7 @@ class Pool {
     if (this._timer !== null || this._max === 1) return
     this._timer = setInterval(() => this._measure(performance.now()), TICK_MS).unref()
     this._at = performance.now()
-    for (const link of [this._session._link, ...this._ready]) this._loads.set(link, { bytes: bytesOf(link), isBusy: false, idleSince: this._at })
+    for (const link of [this._session._link, ...this._ready]) this._loads.set(link, { bytes: bytesOf(link), isBusy: false, isUsed: false, idleSince: this._at })
   }
 
   /** now: ms, that only grow. */
@@ -226,11 +231,11 @@ class Pool {
 
   _measureOne (link, now) {
     const bytes = bytesOf(link)
-    const last = this._loads.get(link) ?? { bytes, idleSince: now }
+    const last = this._loads.get(link) ?? { bytes, isUsed: true, idleSince: now }
     const moved = bytes - last.bytes
     const isBusy = this._fullRate > 0 && moved >= this._fullRate * (now - this._at) / 1000
-    const idleSince = link.channels() > 0 ? now : last.idleSince
-    this._loads.set(link, { bytes, isBusy, idleSince })
+    const idleSince = last.isUsed || link.channels() > 0 ? now : last.idleSince
+    this._loads.set(link, { bytes, isBusy, isUsed: false, idleSince })
     const isIdle = this._idleMs > 0 && now - idleSince >= this._idleMs
     if (isIdle && link !== this._session._link) link.close(null)
     return moved

@@ -9,6 +9,7 @@ const alknet = require('..')
 const binding = require('../lib/binding')
 const { needAlknet } = require('./helpers/alknet')
 const { startServer, threeKeys } = require('./helpers/api')
+const { HOST, certificateLine, certify, makeKey } = require('./helpers/certificates')
 const { closed, dial, echoServer, expectEcho, listen, readBytes } = require('./helpers/net')
 const { testScope } = require('./helpers/scope')
 const { socksOpen } = require('./helpers/socks')
@@ -95,6 +96,15 @@ for (const sshEngine of alknet.versions.engines) {
       assert.deepStrictEqual([all.server.stats().accepted, all.session._pool._timer], [1, null])
     })
 
+    it('the limit of channels fills one, where that is the lower', async () => {
+      const all = await setUp({ sessionChannels: 64, maxChannels: 2, sessions: 2 })
+      await expectEcho(await all.openAt(1))
+      await expectEcho(await all.openAt(1))
+      for (let i = 0; i < 2; i++) await expectEcho(await all.openAt(2))
+      assert.deepStrictEqual(loads(all.session), [2, 2])
+      await assert.rejects(all.session.open(all.target), { code: 'ERR_ALKNET_LIMIT' })
+    })
+
     it('all ways into it go over all of them', async () => {
       const all = await setUp({ socks5: '127.0.0.1:0' })
       const [proxy] = all.session.openListeners
@@ -152,6 +162,20 @@ for (const sshEngine of alknet.versions.engines) {
       })
       await expectEcho(await all.openAt(1)) // and it begins anew
       assert.deepStrictEqual(all.states, [])
+    })
+
+    it('one that is used in between is not idle', async () => {
+      const all = await setUp({ sessions: 2, sessionIdle: 60 })
+      await all.openAt(1)
+      await leave(await all.session.open(all.target))
+      for (let i = 0; i < 4; i++) {
+        await leave(await all.openAt(2))
+        await until(() => loads(all.session)[1] === 0)
+        passTime(all.session, 59_999)
+      }
+      assert.strictEqual(all.session.stats().sessions, 2)
+      passTime(all.session, 60_000)
+      await until(() => all.session.stats().sessions === 1)
     })
 
     it('with sessionIdle 0 they stay', async () => {
@@ -225,6 +249,7 @@ for (const sshEngine of alknet.versions.engines) {
       const all = await setUp({}, { maxSessions: 1 })
       const streams = [await all.session.open(all.target), await all.session.open(all.target)]
       await until(() => all.lines.some((line) => /no further session/.test(line)))
+      assert(all.session._pool._notBefore - performance.now() <= 1200) // it has refused no key
       const { accepted } = all.server.stats()
       for (let i = 0; i < 5; i++) streams.push(await all.session.open(all.target)) // it is not asked again at once
       for (const stream of streams) await expectEcho(stream)
@@ -368,6 +393,30 @@ describe('several sessions and what there is only once', () => {
     const other = await session.open({ host: 'alknet-other', port: 0 })
     assert.deepStrictEqual(names, ['alknet-control:0', 'alknet-other:0'])
     other.destroy()
+  })
+
+  it('a server is the same with another certificate for its key', async () => {
+    const ca = makeKey()
+    const { host } = await threeKeys()
+    const certified = (serial) => Buffer.from(certificateLine(
+      certify(ca, Buffer.from(host.publicKey.split(' ')[1], 'base64'), { kind: HOST, principals: ['127.0.0.1'], serial })))
+    const [before, now] = [await startServer(scope, { hostCertificate: certified(1) }), await startServer(scope, { hostCertificate: certified(2) })]
+    const doors = [before, now].map(({ server }) => server.address().port)
+    const between = await listen(scope, (socket) => {
+      const inner = net.connect(doors.shift(), '127.0.0.1').on('error', () => {})
+      socket.pipe(inner).pipe(socket)
+    })
+    const echo = await echoServer(scope)
+    const target = { host: '127.0.0.1', port: echo.port }
+    const session = await before.login({
+      server: `127.0.0.1:${between.port}`, hostKey: undefined, knownHosts: [Buffer.from(`@cert-authority * ${ca.public}\n`)], sessions: 2, sessionChannels: 1
+    })
+    assert.match(session.info.hostkey, /-cert-/)
+    await session.open(target)
+    await session.open(target)
+    await until(() => session.stats().sessions === 2)
+    await expectEcho(await session.open(target))
+    assert.strictEqual(now.server.stats().channelsTotal, 1)
   })
 
   it('a stream carries one', async () => {
