@@ -254,6 +254,41 @@ for (const sshEngine of alknet.versions.engines) {
       assert.strictEqual(lines.filter((line) => line.startsWith('ERROR')).length, 1)
     })
 
+    it('ends a thread that answers no more, and no other', async () => {
+      const { server, login, through, next } = await start()
+      const [a, b] = [await login(), await login()]
+      const stream = await through(b)
+      const workers = server._workers
+      const [stuck, sound] = [...workers._threads]
+      stuck._worker.postMessage = () => {} // nothing that it is told comes there
+      const [ended, warning] = [next(/^ERROR worker ended /), warned()]
+      for (let checks = 0; checks < 3; checks++) {
+        assert.deepStrictEqual([stuck.isReady, sound.isReady], [true, true])
+        workers.check()
+        while (sound._missed > 0) await new Promise(setImmediate)
+      }
+      assert.match(await ended, /^ERROR worker ended worker=1 error=ERR_ALKNET_TIMEOUT /)
+      assert.match((await warning).message, /it answers no more/)
+      await a.closed
+      await expectEcho(stream)
+      while (server.stats().workers < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+      assert.deepStrictEqual([server.stats().sessions, server.stats().clients, server.stats().workersLost], [1, 1, 1])
+      await through(await login())
+    })
+
+    it('ends no thread that was stopped with the whole process', async () => {
+      const { server, login, through } = await start()
+      const stream = await through(await login())
+      const [thread] = server._workers._threads
+      thread.check()
+      thread.check() // before anything can have been heard
+      while (thread._missed > 0) await new Promise(setImmediate)
+      thread.check()
+      while (thread._missed > 0) await new Promise(setImmediate)
+      assert.strictEqual(server.stats().workersLost, 0)
+      await expectEcho(stream)
+    })
+
     it('lets channels end before it closes, and not longer than it was told', async () => {
       const { server, login, through } = await start()
       const streams = [await through(await login()), await through(await login())]

@@ -148,6 +148,7 @@ function run () {
     close: inTurn((drainMs) => { server.close(drainMs).then(() => parentPort.close()) }),
     giveWay: inTurn((id) => server.giveWay(id)),
     end: inTurn((one) => server.end(one)),
+    alive: (data, answer) => answer(true),
     drop: ({ number, ms }, answer) => { server._places.giveWay(number, ms).then(answer) }
   })
   const server = new ThreadServer(main, workerData)

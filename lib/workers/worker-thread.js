@@ -21,6 +21,10 @@ const { stateOf } = require('./state')
 // How long a thread may take to do as it is told, besides what it waits for.
 const ANSWER_MS = 30_000
 
+// So many checks may find a question unanswered. Two, as the answer of a thread
+// that was stopped with all of the process comes behind the first.
+const MISSED = 2
+
 /** What users of another thread's words get, and may not change. */
 function frozen ({ identity, certificate, tls }) {
   return {
@@ -89,6 +93,7 @@ class WorkerThread {
     this._parcels = new Set() // of states that were not answered
     this._error = null
     this._isClosing = false
+    this._missed = 0 // checks, since it was asked
     const { options: { log } } = workers
     this._worker = new Worker(path.join(__dirname, 'thread.js'), {
       name: 'alknet',
@@ -153,6 +158,15 @@ class WorkerThread {
   keepAlive () {
     if (this._workers.keeps || this.connections.size > 0) this._worker.ref()
     else this._worker.unref()
+  }
+
+  /** Comes at intervals: a thread that says nothing for some of them never will, and holds its clients. */
+  check () {
+    if (this._missed === MISSED) {
+      this._error ??= fail('TIMEOUT', 'session', 'it answers no more')
+      return this.stop()
+    }
+    if (this._missed++ === 0) this._port.ask('alive', null, () => { this._missed = 0 })
   }
 
   /** Sends all of its clients away, after drainMs at most, and ends it. */

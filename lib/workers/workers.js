@@ -6,8 +6,9 @@
  * connection to the thread that has fewest; there it stays.
  *
  *   started, all of them, or serve() fails
- *     -> one ends by itself: its sessions are over, another takes its place
- *        after a while; who comes while there is none is served here
+ *     -> one ends by itself, or answers no more and is ended: its sessions are
+ *        over, another takes its place after a while; who comes while there is
+ *        none is served here
  *     -> close(): each sends its sessions away and ends
  */
 
@@ -19,6 +20,8 @@ const RESTART = { minDelayMs: 100, maxDelayMs: 30_000 }
 
 // One that lived so long has not ended because it cannot live.
 const LIVED_MS = 60_000
+
+const CHECK_MS = 15_000
 
 class Workers {
   /** server: of server.js. options: of serverOptions(). */
@@ -35,12 +38,14 @@ class Workers {
     this._started = 0
     this._backoffs = Array.from({ length: options.workers }, () => new Backoff(RESTART))
     this._timers = new Set()
+    this._checks = null
     this._past = { received: 0, sent: 0 } // of those that have ended
     this._isClosing = false
   }
 
   /** Resolves when all are there; rejects when one cannot be. */
   async start () {
+    this._checks = setInterval(() => this.check(), CHECK_MS).unref()
     const all = Array.from({ length: this.options.workers }, (_, i) => this._start(i + 1))
     await Promise.all(all.map(async (thread) => {
       await thread.update(true)
@@ -53,6 +58,11 @@ class Workers {
     this._threads.add(thread)
     thread.keepAlive()
     return thread
+  }
+
+  /** Ends those that answer no more. */
+  check () {
+    for (const thread of this._threads) thread.check()
   }
 
   /** Whether there is a thread, or is to be one. */
@@ -116,6 +126,7 @@ class Workers {
     for (const timer of this._timers) clearTimeout(timer)
     this._timers.clear()
     await Promise.all([...this._threads].map((thread) => thread.close(drainMs)))
+    clearInterval(this._checks)
   }
 
   // ---- for worker-thread.js
