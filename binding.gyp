@@ -7,7 +7,8 @@
     {
       "target_name": "alknet",
       "sources": ["<!@(node -p \"require('fs').readdirSync('csrc', { recursive: true }).filter(f => f.endsWith('.c') && !f.startsWith('ssh/libssh/')).map(f => 'csrc/' + f).sort().join(' ')\")"],
-      "include_dirs": ["csrc", "<!(node -p \"require('node-api-headers').include_dir\")"],
+      # Node-API's headers are pinned where we work; where the package is installed, Node's own have them, too.
+      "include_dirs": ["csrc", "<!(node -p \"try { require('node-api-headers').include_dir } catch { 'csrc' }\")"],
       "defines": ["_GNU_SOURCE", "NAPI_VERSION=8", "NODE_GYP_MODULE_NAME=alknet"],
       "cflags": ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden", "-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"],
       "cflags!": ["-O3"],

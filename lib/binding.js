@@ -252,12 +252,18 @@ const candidates = [
   path.join(root, 'build', 'Release', 'alknet.node')
 ]
 
+/** A path as a word for a shell. */
+function inShell (word) {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}
+
 function load () {
   const found = candidates.find((file) => fs.existsSync(file))
   if (found === undefined) {
-    throw new Error('alknet: the native addon was not found. Looked for:\n' +
+    // The CLI prints an error that has a code without its stack.
+    throw Object.assign(new Error('the native addon of alknet was not found. Looked for:\n' +
       candidates.map((file) => `  ${file}\n`).join('') +
-      'To build it, run: npm run build (needs a C compiler, Python 3 and libssh-dev)')
+      `To build it, run: npm --prefix ${inShell(root)} run build\nIt needs a C compiler, make and Python 3.`), { code: 'MODULE_NOT_FOUND' })
   }
   return require(found)
 }

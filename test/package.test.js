@@ -3,7 +3,7 @@
 /** What somebody gets who requires, imports or types alknet: the same names everywhere, and all of them. */
 
 const assert = require('node:assert')
-const { execFileSync } = require('node:child_process')
+const { execFileSync, spawnSync } = require('node:child_process')
 const fs = require('node:fs')
 const path = require('node:path')
 const alknet = require('..')
@@ -18,8 +18,10 @@ describe('the package', function () {
   const scope = testScope()
   before(function () { needAlknet(this) })
 
-  /** A folder that has alknet as its dependency, as npm would put it there. */
-  function installed () {
+  const addon = path.join(root, 'build', 'Release', 'alknet.node')
+
+  /** A folder that has alknet as its dependency, as npm would put it there; and its addon, unless that is to be built. */
+  function installed ({ isBuilt = true } = {}) {
     const dir = scope.dir()
     const [{ filename }] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', dir],
       { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
@@ -30,7 +32,7 @@ describe('the package', function () {
     fs.renameSync(path.join(modules, 'package'), own)
     for (const name of Object.keys(require('../package.json').dependencies)) fs.symlinkSync(path.join(root, 'node_modules', name), path.join(modules, name))
     // The addon is built, or comes in prebuilds/: it is not packed from build/.
-    fs.cpSync(path.join(root, 'build', 'Release', 'alknet.node'), path.join(own, 'build', 'Release', 'alknet.node'))
+    if (isBuilt) fs.cpSync(addon, path.join(own, 'build', 'Release', 'alknet.node'))
     return dir
   }
 
@@ -49,6 +51,27 @@ describe('the package', function () {
     assert.deepStrictEqual(imported, names)
     const { version } = run(dir, '-p', "JSON.stringify(require('alknet/package.json'))")
     assert.strictEqual(version, alknet.versions.alknet)
+  })
+
+  // A compiler takes a minute for all of it, in npm run check. Else all of the way
+  // is gone but for that: a node-gyp that configures, and has the addon ready.
+  it('says how its addon is built, and is built so', function () {
+    this.timeout(600000)
+    const dir = installed({ isBuilt: false })
+    const own = path.join(dir, 'node_modules', 'alknet')
+    const { stderr, status } = spawnSync(process.execPath, [path.join(own, 'bin', 'alknet.js'), '--version'], { encoding: 'utf8' })
+    assert.strictEqual(status, 1)
+    assert.match(stderr, /^alknet: the native addon of alknet was not found/)
+    assert.doesNotMatch(stderr, /\n\s+at /, 'no stack trace')
+    const [, command] = /^To build it, run: (.*)$/m.exec(stderr)
+    if (process.env.ALKNET_PACKAGE_BUILD !== 'all') {
+      const gyp = path.join(root, 'node_modules', '.bin', 'node-gyp')
+      fs.mkdirSync(path.join(own, 'node_modules', '.bin'), { recursive: true })
+      fs.writeFileSync(path.join(own, 'node_modules', '.bin', 'node-gyp'),
+        `#!/bin/sh\nif [ "$1" = configure ]; then exec '${gyp}' "$@"; fi\nmkdir -p build/Release && cp '${addon}' build/Release\n`, { mode: 0o755 })
+    }
+    execFileSync('sh', ['-c', command], { cwd: dir, stdio: ['ignore', 'ignore', 'pipe'] })
+    assert.strictEqual(run(dir, '-p', "JSON.stringify(require('alknet').versions.alknet)"), alknet.versions.alknet)
   })
 
   it('hides what is not its API', () => {

@@ -39,12 +39,12 @@ for (const [name, entry] of Object.entries(lock.packages)) {
 const [tarball] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json'],
   { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
 const ships = tarball.files.map((file) => file.path)
-const mayShip = /^(bin|contrib|lib|man|csrc|prebuilds)\/|^(binding\.gyp|index\.d\.ts|package\.json|script\/(build|libssh|libssh-gcm)|tools\/libssh-gcm\.c|README\.md|LICENSE-(MIT|APACHE))$/
+const mayShip = /^(bin|contrib|docs|lib|man|csrc|prebuilds)\/|^(binding\.gyp|index\.d\.ts|package\.json|script\/(build|libssh|libssh-gcm)|tools\/libssh-gcm\.c|(README|SECURITY)\.md|LICENSE-(MIT|APACHE))$/
 for (const file of ships) must(mayShip.test(file), `npm pack: ${file} must not ship`)
 const mustShip = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'bin/alknet.js', 'binding.gyp',
   'contrib/fail2ban/filter.d/alknet.conf', 'contrib/logrotate/alknet', 'contrib/systemd/alknet-serve.service',
-  'csrc/core/stream.h', 'index.d.ts', 'lib/index.js', 'package.json', 'script/build', 'script/libssh', 'script/libssh-gcm',
-  'tools/libssh-gcm.c']
+  'csrc/core/stream.h', 'docs/cli.md', 'index.d.ts', 'lib/index.js', 'package.json', 'script/build', 'script/libssh', 'script/libssh-gcm',
+  'SECURITY.md', 'tools/libssh-gcm.c']
 mustShip.push(...pkg.man)
 for (const file of mustShip) must(ships.includes(file), `npm pack: ${file} does not ship`)
 
