@@ -5,6 +5,7 @@
 const binding = require('./binding')
 const { fail, optionError, canceled } = require('./errors')
 const { readInput } = require('./files')
+const { askPassphrase } = require('./passphrase')
 
 const MAX_KEY_FILE = 64 * 1024
 const PUBLIC_LINE = /^(?:ssh-|ecdsa-|sk-)/
@@ -17,11 +18,6 @@ function checkMode (stats, path) {
     const mode = (stats.mode & 0o777).toString(8).padStart(4, '0')
     throw fail('KEY', 'key', `${path}: others can read this private key (mode ${mode}); run: chmod 600 ${path}`)
   }
-}
-
-async function askPassphrase (passphrase, name) {
-  const answer = typeof passphrase === 'function' ? await passphrase(name) : passphrase
-  return answer === null || answer === undefined ? null : String(answer)
 }
 
 function formatError (format, name, text) {
@@ -52,7 +48,7 @@ async function loadPrivateKey (source, { option, passphrase, signal }) {
     if (format === 'pem' || format === 'unknown') throw formatError(format, name, text)
     let answer = null
     if (format === 'encrypted') {
-      answer = await askPassphrase(passphrase, name)
+      answer = await askPassphrase(passphrase, name, signal)
       if (answer === null) throw fail('KEY', 'key', `${name} is encrypted and no passphrase was given`)
     }
     if (signal?.aborted) throw canceled('key', signal.reason)

@@ -14,6 +14,7 @@ const binding = require('./binding')
 const { AlknetError, canceled, optionError } = require('./errors')
 const { readInput } = require('./files')
 const { NGINX_ALPN } = require('./listen-options')
+const { askPassphrase } = require('./passphrase')
 
 const MAX_PEM = 1024 * 1024
 
@@ -83,11 +84,6 @@ async function clientContext ({ tlsCa, tlsAlpn = null, insecure, stealth = false
   return context
 }
 
-async function askPassphrase (passphrase, name) {
-  const answer = typeof passphrase === 'function' ? await passphrase(name) : passphrase
-  return answer === null || answer === undefined ? null : String(answer)
-}
-
 // The addon's context => what is to be known of the certificate in it.
 const certificates = new WeakMap()
 
@@ -140,7 +136,7 @@ async function serverContext ({ tlsCert, tlsKey, tlsAlpn = null }, { passphrase,
   const key = await readPem(tlsKey, 'tlsKey')
   try {
     const isEncrypted = /-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m.test(key.data.toString('latin1'))
-    const answer = isEncrypted ? await askPassphrase(passphrase, key.name) : null
+    const answer = isEncrypted ? await askPassphrase(passphrase, key.name, signal) : null
     if (signal?.aborted) throw canceled('listen', signal.reason)
     return await contextOf(cert.data, key.data, answer, tlsAlpn)
   } catch (err) {

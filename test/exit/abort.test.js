@@ -18,6 +18,7 @@ const CHILD = path.join(__dirname, '..', 'helpers', 'abort-child.js')
 const MOMENTS = {
   'openSession: before': 'connect',
   'openSession: a passphrase is asked for': 'key',
+  'openSession: a passphrase is asked for and never comes': 'key',
   'openSession: a name is looked up': 'connect',
   'openSession: it connects': 'connect',
   'openSession: the server says nothing': 'kex',
@@ -52,6 +53,7 @@ const MOMENTS = {
   'socks5: before': 'listen',
   'serve: before': 'listen',
   'serve: a passphrase is asked for': 'key',
+  'serve: a passphrase is asked for and never comes': 'key',
   'serve: at once': 'key',
   'reloadAll: at once': 'session',
   'generateKey: before': 'key',

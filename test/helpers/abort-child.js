@@ -93,6 +93,9 @@ const MOMENTS = {
   'openSession: a passphrase is asked for': {
     call: ({ options, locked }) => alknet.openSession({ ...options, identity: locked, signal, passphrase: () => { abort(); return 'secret' } })
   },
+  'openSession: a passphrase is asked for and never comes': {
+    call: ({ options, locked }) => alknet.openSession({ ...options, identity: locked, signal, passphrase: () => new Promise(() => setImmediate(abort)) })
+  },
   'openSession: a name is looked up': {
     call ({ options }) {
       dns.lookup = (...args) => { setImmediate(abort) } // and it is never answered
@@ -285,6 +288,9 @@ const MOMENTS = {
   },
   'serve: a passphrase is asked for': {
     call: ({ serveOptions, locked }) => alknet.serve({ ...serveOptions, hostKey: locked, signal, passphrase: () => { abort(); return 'secret' } })
+  },
+  'serve: a passphrase is asked for and never comes': {
+    call: ({ serveOptions, locked }) => alknet.serve({ ...serveOptions, hostKey: locked, signal, passphrase: () => new Promise(() => setImmediate(abort)) })
   },
   'serve: at once': {
     call ({ serveOptions }) {
