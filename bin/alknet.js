@@ -9,6 +9,7 @@
 const { CommanderError } = require('commander')
 const { exitCodeOf } = require('./commands/shared')
 const { program } = require('./program')
+const { forgetLostTerminals } = require('./terminal/hang-up')
 const { lastWord } = require('./terminal/last-word')
 
 async function main () {
@@ -26,4 +27,5 @@ async function main () {
 // Whoever reads our output may leave; a server does not end because of that.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
+forgetLostTerminals()
 main().then((code) => { process.exitCode = code })

@@ -6,6 +6,7 @@ const assert = require('assert')
 const { EventEmitter } = require('events')
 const { ClientLine, bytesText } = require('../bin/terminal/client-line')
 const { paint, wantsColour } = require('../bin/terminal/colours')
+const { onHangUp } = require('../bin/terminal/hang-up')
 const { StatusLine, isCapable, isForeground } = require('../bin/terminal/status-line')
 const { Screen } = require('./helpers/screen')
 
@@ -281,5 +282,61 @@ describe('status line of a client', () => {
   it('counts bytes as people do', () => {
     const cases = { 0: '0 B', 999: '999 B', 1000: '1.0 kB', 12_345: '12.3 kB', 99_499: '99.5 kB', 123_456: '123 kB', 999_600: '1.0 MB', 5e9: '5.0 GB', 1e15: '1000 TB' }
     for (const [n, text] of Object.entries(cases)) assert.strictEqual(bytesText(Number(n)), text)
+  })
+})
+
+describe('a hang-up', () => {
+  const released = []
+  afterEach(() => { for (const release of released.splice(0)) release() })
+
+  /** Heard signals, and a terminal at some descriptors; hasLooked(n): n looks at it later. */
+  function watch (fds, { lookMs = 3_600_000 } = {}) {
+    const world = { fds: new Set(fds), heard: [], looks: 0, waiting: null }
+    const isTerminal = (fd) => {
+      if (fd === fds[0] && --world.looks === 0) setImmediate(world.waiting)
+      return world.fds.has(fd)
+    }
+    released.push(onHangUp({ asked: () => world.heard.push('asked'), left: () => world.heard.push('left') }, { isTerminal, lookMs }))
+    world.hasLooked = (n) => new Promise((resolve) => Object.assign(world, { looks: n, waiting: resolve }))
+    world.hears = (...words) => {
+      process.emit('SIGHUP', 'SIGHUP')
+      assert.deepStrictEqual(world.heard.splice(0), words)
+    }
+    return world
+  }
+
+  it('is one when the terminal is gone, and a question when it is there', () => {
+    const world = watch([0, 2])
+    world.hears('asked')
+    world.fds.delete(2)
+    world.hears('left')
+    world.hears()
+    released.pop()()
+    world.hears() // not even then does a second one end the process
+    process.removeAllListeners('SIGHUP')
+  })
+
+  it('is a question where there never was a terminal', () => {
+    const world = watch([])
+    world.hears('asked')
+    world.hears('asked')
+  })
+
+  it('is a question to what has outlived its terminal', async () => {
+    const world = watch([1], { lookMs: 1 })
+    await world.hasLooked(3)
+    world.hears('asked')
+    world.fds.clear()
+    await world.hasLooked(2)
+    world.hears('asked')
+    world.hears('asked')
+  })
+
+  it('is heard no more afterwards', () => {
+    const before = process.listenerCount('SIGHUP')
+    const release = onHangUp({ asked () {}, left () {} })
+    assert.strictEqual(process.listenerCount('SIGHUP'), before + 1)
+    release()
+    assert.strictEqual(process.listenerCount('SIGHUP'), before)
   })
 })

@@ -7,6 +7,7 @@ const {
   DRAIN_MS, addCommon, addPlanned, gather, list, listenerLine, metricsLine, number, onStop, passphrase, plain, repeatable, value
 } = require('./shared')
 const { clientLine } = require('../terminal/client-line')
+const { onHangUp } = require('../terminal/hang-up')
 const { openLog, withLogFile } = require('./log-file')
 const { notifier } = require('./service')
 
@@ -41,24 +42,24 @@ async function run (flags, command) {
   }
   const log = openLog(given)
   const manager = notifier()
-  const line = statusLine(given)
   const controller = new AbortController()
   let coming = null // from before it connects
   let session = null
-  const release = onStop(() => {
+  const stop = () => {
     manager.stopping()
     if (session === null) controller.abort()
     else session.close({ drainMs: DRAIN_MS })
-  })
+  }
+  const release = onStop(stop)
   // What it leads to shows in the state.
-  const onHangUp = () => coming?.reconnect().catch(() => {})
-  process.on('SIGHUP', onHangUp)
+  const releaseHangUp = onHangUp({ asked: () => coming?.reconnect().catch(() => {}), left: stop })
+  const line = statusLine(given)
   try {
     session = await openSession({
       socks5: true,
       reconnect: true,
       ...line.above(log.into(given)),
-      passphrase: line.asking(passphrase),
+      passphrase: line.asking((name) => passphrase(name, controller.signal)),
       signal: controller.signal,
       onSession: (one) => {
         coming = one
@@ -77,7 +78,7 @@ async function run (flags, command) {
   } finally {
     line.close()
     release()
-    process.off('SIGHUP', onHangUp)
+    releaseHangUp()
     log.release()
     manager.close()
   }

@@ -9,6 +9,7 @@ const {
 const { openLog, withLogFile } = require('./log-file')
 const { usage } = require('./running')
 const { notifier, withSockets } = require('./service')
+const { onHangUp } = require('../terminal/hang-up')
 
 const RENAMED = { key: 'hostKey' }
 
@@ -48,10 +49,10 @@ async function check (given) {
 }
 
 /** Asks for each key once: at a reload nobody may be there to answer. */
-function askOnce () {
+function askOnce (signal) {
   const answers = new Map()
   return async (name) => {
-    if (!answers.has(name)) answers.set(name, await passphrase(name))
+    if (!answers.has(name)) answers.set(name, await passphrase(name, signal))
     return answers.get(name)
   }
 }
@@ -75,20 +76,21 @@ async function run (fromFlags, command) {
   const log = openLog(given)
   const manager = notifier()
   const controller = new AbortController()
-  const ask = askOnce()
+  const ask = askOnce(controller.signal)
   let server = null
-  const release = onStop(() => {
+  const stop = () => {
     manager.stopping()
     if (server === null) controller.abort()
     else server.close({ drainMs: DRAIN_MS })
-  })
+  }
+  const release = onStop(stop)
   const reload = async () => {
     if (server === null) return
     manager.reloading()
     await server.reloadAll(() => changes(collect, log, ask)).catch(() => {}) // it has been logged
     manager.ready()
   }
-  process.on('SIGHUP', reload)
+  const releaseHangUp = onHangUp({ asked: reload, left: stop })
   try {
     server = await serve({ ...log.into(given), passphrase: ask, signal: controller.signal })
     const places = [server.address()].flat().map(placeOf)
@@ -103,7 +105,7 @@ async function run (fromFlags, command) {
     release()
     log.release()
     manager.close()
-    process.off('SIGHUP', reload)
+    releaseHangUp()
   }
 }
 

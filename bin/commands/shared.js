@@ -241,37 +241,55 @@ function onStop (stop) {
 
 // ---- passphrases
 
-/** From ALKNET_PASSPHRASE, else asked for on a terminal, else null. */
-async function passphrase (name) {
+/**
+ * From ALKNET_PASSPHRASE, else asked for on a terminal, else null. signal: when
+ * it is aborted, nobody waits for an answer.
+ */
+async function passphrase (name, signal) {
   if (process.env.ALKNET_PASSPHRASE !== undefined) return process.env.ALKNET_PASSPHRASE
   if (!process.stdin.isTTY || !process.stderr.isTTY) return null
   process.stderr.write(`Passphrase for ${name}: `)
-  try {
-    return await readHidden(process.stdin)
-  } finally {
-    process.stderr.write('\n')
-  }
+  return readHidden(process.stdin, signal)
 }
 
-/** One line from a terminal, not shown. Control-C and Control-D give null. */
-function readHidden (input) {
+/**
+ * One line from a terminal, not shown. null where none comes: after Control-D,
+ * when the terminal is closed or the signal aborted. Control-C is what it is
+ * where it is shown, a SIGINT.
+ */
+function readHidden (input, signal) {
   return new Promise((resolve) => {
     let typed = ''
+    let isOver = false
     const finish = (answer) => {
+      if (isOver) return
+      isOver = true
       input.off('data', onData)
-      input.setRawMode(false)
+      input.setRawMode(false) // which a terminal that is closed has an error for
       input.pause()
+      for (const event of ['end', 'error']) input.off(event, giveUp)
+      signal?.removeEventListener('abort', giveUp)
+      process.stderr.write('\n')
       resolve(answer)
+    }
+    const giveUp = () => finish(null)
+    const interrupt = () => {
+      giveUp()
+      // Who listens hears of it before the answer is there.
+      if (!process.emit('SIGINT', 'SIGINT')) process.kill(process.pid, 'SIGINT')
     }
     const onData = (chunk) => {
       for (const c of chunk.toString('utf8')) {
         if (c === '\r' || c === '\n') return finish(typed)
-        if (c === '\x03' || c === '\x04') return finish(null)
+        if (c === '\x03') return interrupt()
+        if (c === '\x04') return giveUp()
         typed = c === '\x7f' || c === '\b' ? typed.slice(0, -1) : typed + c
       }
     }
-    input.setRawMode(true)
+    for (const event of ['end', 'error']) input.on(event, giveUp)
+    signal?.addEventListener('abort', giveUp)
     input.on('data', onData)
+    input.setRawMode(true)
     input.resume()
   })
 }

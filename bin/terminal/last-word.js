@@ -10,6 +10,7 @@ const STAGES = {
   connect: 'connecting to the server',
   proxy: 'asking the proxy',
   tls: 'the TLS handshake',
+  protocol: 'speaking SSH',
   kex: 'agreeing on ciphers and keys',
   hostkey: 'checking who the server is',
   auth: 'logging in',
@@ -18,7 +19,7 @@ const STAGES = {
 }
 
 // Before a session is there: the doctor goes the same way.
-const ON_THE_WAY = new Set(['dns', 'connect', 'proxy', 'tls', 'kex', 'hostkey', 'auth'])
+const ON_THE_WAY = new Set(['dns', 'connect', 'proxy', 'tls', 'protocol', 'kex', 'hostkey', 'auth'])
 
 const LABEL = 9
 

@@ -1,8 +1,8 @@
 """Runs a command on a terminal of its own: terminal.py ROWS COLUMNS COMMAND...
 
 What the terminal is told goes to stdout as it comes. Lines on stdin are orders:
-"type TEXT" (a JSON string) types, "resize ROWS COLUMNS" resizes. The exit code
-is the command's; it ends with its stdin.
+"type TEXT" (a JSON string) types, "resize ROWS COLUMNS" resizes, "signal NAME"
+sends a signal, "hangup" closes the terminal. The exit code is the command's; it ends with its stdin.
 """
 
 import fcntl
@@ -33,7 +33,8 @@ termios.tcsetattr(master, termios.TCSANOW, attributes)
 resize(rows, columns)
 os.write(master, b"\n")
 orders = b""
-while True:
+is_open = True
+while is_open:
     readable, _, _ = select.select([master, 0], [], [])
     if master in readable:
         try:
@@ -56,5 +57,18 @@ while True:
                 os.write(master, json.loads(rest).encode())
             elif verb == "resize":
                 resize(*map(int, rest.split()))
-_, status = os.waitpid(pid, 0)
+            elif verb == "signal":
+                os.kill(pid, signal.Signals[rest])
+            elif verb == "hangup":
+                os.close(master)
+                is_open = False
+# Without its terminal it ends, or is ended together with our stdin.
+ended, status = os.waitpid(pid, os.WNOHANG if not is_open else 0)
+while ended == 0:
+    readable, _, _ = select.select([0], [], [], 0.1)
+    if 0 in readable and os.read(0, 65536) == b"":
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        break
+    ended, status = os.waitpid(pid, os.WNOHANG)
 sys.exit(os.waitstatus_to_exitcode(status) & 0xFF)

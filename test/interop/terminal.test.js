@@ -7,6 +7,7 @@ const net = require('node:net')
 const path = require('node:path')
 const { bin, cleanEnv, connectArgs, needAlknet, startServe } = require('../helpers/alknet')
 const { key } = require('../helpers/keys')
+const { listen } = require('../helpers/net')
 const { need, start } = require('../helpers/proc')
 const { testScope } = require('../helpers/scope')
 const { Screen } = require('../helpers/screen')
@@ -31,6 +32,8 @@ describe('terminal', function () {
       proc,
       type: (text) => order(`type ${JSON.stringify(text)}`),
       resize: (columns) => order(`resize 24 ${columns}`),
+      signal: (name) => order(`signal ${name}`),
+      hangUp: () => order('hangup'),
       lines () {
         const screen = new Screen(columns)
         screen.write(proc.stdout)
@@ -99,6 +102,43 @@ describe('terminal', function () {
     assert.match(lines.join('\n'), /alknet: the server accepted none of the keys/)
   })
 
+  it('ends at Control-C, and at a SIGTERM, while the passphrase is asked for', async () => {
+    const identity = key('ed25519', 'user', { passphrase: 'sesame' })
+    for (const args of [
+      ['connect', '--server', '127.0.0.1:1', '--identity', identity.path, '--socks5', '127.0.0.1:0'],
+      ['serve', '--key', identity.path, '--listen', '127.0.0.1:0']
+    ]) {
+      for (const end of [(one) => one.type('\x03'), (one) => one.signal('SIGTERM')]) {
+        const one = onTerminal(args)
+        await one.proc.waitFor(/Passphrase for [^\n]*: $/)
+        end(one)
+        const { code, stdout } = await one.proc.exited
+        assert.strictEqual(code, 0, stdout)
+        assert.doesNotMatch(stdout, /alknet: |listening/, 'nothing has failed')
+      }
+    }
+  })
+
+  it('that is closed ends what runs there, whatever it is at', async () => {
+    const server = await startServe(scope)
+    const silent = await listen(scope, () => {})
+    const identity = key('ed25519', 'user', { passphrase: 'sesame' })
+    const to = (port, ...more) => ['connect', '--server', `127.0.0.1:${port}`, '--identity', key('ed25519', 'user').path, '--socks5', '127.0.0.1:0', ...more]
+    for (const [args, moment, codes = [0]] of [
+      [connectArgs(scope, server), /ready {2}127\.0\.0\.1/],
+      [to(silent.port), /connecting {2}127\.0\.0\.1/],
+      [to(1, '--retry'), /waiting {2}127\.0\.0\.1/],
+      [to(1, '--identity', identity.path), /Passphrase for [^\n]*: $/, [0, 2]], // it may see first that there is no answer
+      [['serve', '--key', key('ed25519', 'host').path, '--listen', '127.0.0.1:0'], /listening on/]
+    ]) {
+      const one = onTerminal(args)
+      await one.proc.waitFor(moment)
+      one.hangUp()
+      const { code } = await one.proc.exited
+      assert.ok(codes.includes(code), `${code}: ${args.join(' ')}`)
+    }
+  })
+
   it('has a last word: what, where, and what to try', async () => {
     const refused = onTerminal(['connect', '--server', '127.0.0.1:1', '--identity', key('ed25519', 'user').path, '--socks5', '127.0.0.1:0'], { columns: 200 })
     assert.strictEqual((await refused.proc.exited).code, 5)
@@ -106,6 +146,14 @@ describe('terminal', function () {
       'alknet: cannot reach 127.0.0.1:1: connect: connection refused',
       '  where: connecting to the server',
       '  try:   the machine is there and nobody listens at that port: is the server running, and is it the right port?',
+      '  more:  alknet doctor, with the same flags, looks at each step'
+    ])
+    const web = await listen(scope, (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
+    const wrong = onTerminal(['connect', '--server', `127.0.0.1:${web.port}`, '--identity', key('ed25519', 'user').path, '--socks5', '127.0.0.1:0'], { columns: 200 })
+    assert.strictEqual((await wrong.proc.exited).code, 1)
+    assert.deepStrictEqual(wrong.lines().slice(-3), [
+      '  where: speaking SSH',
+      '  try:   check what is listening at the other end',
       '  more:  alknet doctor, with the same flags, looks at each step'
     ])
     const coloured = onTerminal(['connect', '--server', '127.0.0.1:1', '--identity', key('ed25519', 'user').path, '--socks5', '127.0.0.1:0'], { env: { NO_COLOR: '' } })
