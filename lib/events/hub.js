@@ -12,7 +12,7 @@
 const { fail, optionError } = require('../errors')
 const { checkEvent, encodeFrame } = require('./frames')
 const { Link, checkStream } = require('./link')
-const { Locals } = require('./locals')
+const { EventEnd } = require('./locals')
 const { eventOptions } = require('./options')
 const { authorizeByScopes } = require('./permissions')
 const { Queue } = require('./queue')
@@ -70,12 +70,11 @@ class Client {
 }
 
 /** Made by createEventHub(). */
-class Hub {
+class Hub extends EventEnd {
   /** options: of eventOptions(). server: a Server, or null. */
   constructor (server, options) {
-    this._options = options
+    super(options)
     this._authorize = options.authorize ?? authorizeByScopes
-    this._locals = new Locals(options, this)
     this._clients = new Set()
     this._tree = new TopicTree() // of clients
     this._links = new Set() // also of clients that have left, until their streams are gone
@@ -125,24 +124,6 @@ class Hub {
     // As the clients get it: what JSON does to a payload is the same for all.
     const { payload } = JSON.parse(frame.toString('utf8', 4))
     return Promise.resolve(this._route(null, { ...checked, payload }, frame)).then(() => {})
-  }
-
-  addEventListener (topic, listener, options) {
-    this._assertOpen()
-    this._locals.addListener(topic, listener, options)
-  }
-
-  removeEventListener (topic, listener) {
-    this._locals.removeListener(topic, listener)
-  }
-
-  /**
-   * The events of a topic, for `for await`.
-   * @returns {Subscription}
-   */
-  subscribe (topic, options) {
-    this._assertOpen()
-    return this._locals.subscribe(topic, options)
   }
 
   /**

@@ -155,4 +155,34 @@ class Locals {
   }
 }
 
-module.exports = { Locals }
+/**
+ * What both ends have for those who listen. Each has onwant() and its like, for
+ * Locals, and _assertOpen(), which throws when it is closed.
+ */
+class EventEnd {
+  /** options: of eventOptions(). */
+  constructor (options) {
+    this._options = options
+    this._locals = new Locals(options, this)
+  }
+
+  addEventListener (topic, listener, options) {
+    this._assertOpen()
+    this._locals.addListener(topic, listener, options)
+  }
+
+  removeEventListener (topic, listener) {
+    this._locals.removeListener(topic, listener)
+  }
+
+  /**
+   * The events of a topic, for `for await`.
+   * @returns {Subscription}
+   */
+  subscribe (topic, options) {
+    this._assertOpen()
+    return this._locals.subscribe(topic, options)
+  }
+}
+
+module.exports = { EventEnd }

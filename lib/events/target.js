@@ -16,18 +16,17 @@
 const { canceled, fail, optionError } = require('../errors')
 const { checkEvent, encodeFrame } = require('./frames')
 const { Link, checkStream } = require('./link')
-const { Locals } = require('./locals')
+const { EventEnd } = require('./locals')
 const { eventOptions } = require('./options')
 const { Queue } = require('./queue')
 const { Source } = require('./source')
 const { isReserved, patternProblem } = require('./topics')
 
 /** Made by createEventTarget(). */
-class Target {
+class Target extends EventEnd {
   /** options: of eventOptions(). */
   constructor (options) {
-    this._options = options
-    this._locals = new Locals(options, this)
+    super(options)
     this._queue = new Queue(options, { ms: options.blockTimeout * 1000, onstall: () => this._stalled() })
     this._link = null
     this._told = new Map() // topic that the other end was told => id of the message
@@ -81,24 +80,6 @@ class Target {
     }
     this._link?.flush()
     await wait
-  }
-
-  addEventListener (topic, listener, options) {
-    this._assertOpen()
-    this._locals.addListener(topic, listener, options)
-  }
-
-  removeEventListener (topic, listener) {
-    this._locals.removeListener(topic, listener)
-  }
-
-  /**
-   * The events of a topic, for `for await`.
-   * @returns {Subscription}
-   */
-  subscribe (topic, options) {
-    this._assertOpen()
-    return this._locals.subscribe(topic, options)
   }
 
   /** Goes on with another stream, and tells it the topics. */
