@@ -35,12 +35,8 @@ static void run_task(alk_task_t *t)
 {
   door_wrap_t *w =
     (door_wrap_t *) (void *) ((char *) t - offsetof(door_wrap_t, task));
-  napi_handle_scope scope;
   alk_live_remove(w->wrap.e->loop, &w->live);
-  if (wrap_begin(&w->wrap, &scope)) {
-    wrap_emit(&w->wrap, ON_CLOSE, 0, NULL);
-    wrap_end(&w->wrap, scope);
-  }
+  wrap_tell(&w->wrap, ON_CLOSE);
   wrap_detach(&w->wrap);
 }
 

@@ -72,11 +72,7 @@ static size_t unread_len(const js_stream_t *d)
 
 static void emit(js_stream_t *d, int event)
 {
-  wrap_t *w = &d->w->wrap;
-  napi_handle_scope scope;
-  if (!wrap_begin(w, &scope)) return;
-  wrap_emit(w, event, 0, NULL);
-  wrap_end(w, scope);
+  wrap_tell(&d->w->wrap, event);
 }
 
 /* What was there when it began: what is pushed meanwhile waits for the next

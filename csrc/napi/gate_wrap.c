@@ -20,10 +20,7 @@ typedef struct {
 static void emit(void *data, int event)
 {
   gate_wrap_t *w = data;
-  napi_handle_scope scope;
-  if (!wrap_begin(&w->wrap, &scope)) return;
-  wrap_emit(&w->wrap, event, 0, NULL);
-  wrap_end(&w->wrap, scope);
+  wrap_tell(&w->wrap, event);
 }
 
 static void on_ssh(void *data)

@@ -34,23 +34,15 @@ static void on_stream(alk_listener_t *ln, alk_stream_t *s)
 static void on_error(alk_listener_t *ln, const alk_err_t *err)
 {
   listener_wrap_t *w = alk_listener_data(ln);
-  napi_handle_scope scope;
-  if (!wrap_begin(&w->wrap, &scope)) return;
-  napi_value error = wrap_error(w->wrap.e, err);
-  wrap_emit(&w->wrap, ON_ERROR, 1, &error);
-  wrap_end(&w->wrap, scope);
+  wrap_tell_error(&w->wrap, ON_ERROR, err);
 }
 
 static void on_close(alk_listener_t *ln)
 {
   listener_wrap_t *w = alk_listener_data(ln);
-  napi_handle_scope scope;
   w->ln = NULL;
   if (w->door != NULL) socks_drop(w->door);
-  if (wrap_begin(&w->wrap, &scope)) {
-    wrap_emit(&w->wrap, ON_CLOSE, 0, NULL);
-    wrap_end(&w->wrap, scope);
-  }
+  wrap_tell(&w->wrap, ON_CLOSE);
   wrap_detach(&w->wrap);
 }
 

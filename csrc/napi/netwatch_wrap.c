@@ -11,24 +11,17 @@ typedef struct {
   alk_netwatch_t *w; /* NULL: closed */
 } netwatch_wrap_t;
 
-static void emit(netwatch_wrap_t *w, int event)
-{
-  napi_handle_scope scope;
-  if (!wrap_begin(&w->wrap, &scope)) return;
-  wrap_emit(&w->wrap, event, 0, NULL);
-  wrap_end(&w->wrap, scope);
-}
-
 static void on_change(alk_netwatch_t *watch)
 {
-  emit(alk_netwatch_data(watch), ON_CHANGE);
+  netwatch_wrap_t *w = alk_netwatch_data(watch);
+  wrap_tell(&w->wrap, ON_CHANGE);
 }
 
 static void on_close(alk_netwatch_t *watch)
 {
   netwatch_wrap_t *w = alk_netwatch_data(watch);
   w->w = NULL;
-  emit(w, ON_CLOSE);
+  wrap_tell(&w->wrap, ON_CLOSE);
   wrap_detach(&w->wrap);
 }
 

@@ -32,13 +32,8 @@ static void on_open(void *data, alk_stream_t *s)
 static void on_close(void *data, const alk_err_t *err)
 {
   proxy_wrap_t *w = data;
-  napi_handle_scope scope;
   w->h = NULL;
-  if (wrap_begin(&w->wrap, &scope)) {
-    napi_value error = wrap_error(w->wrap.e, err);
-    wrap_emit(&w->wrap, ON_CLOSE, 1, &error);
-    wrap_end(&w->wrap, scope);
-  }
+  wrap_tell_error(&w->wrap, ON_CLOSE, err);
   wrap_detach(&w->wrap);
 }
 

@@ -53,10 +53,7 @@ static void on_hostkey(alk_session_t *s, const uint8_t *blob, size_t len)
 static void emit(alk_session_t *s, int event)
 {
   session_wrap_t *w = alk_session_data(s);
-  napi_handle_scope scope;
-  if (!wrap_begin(&w->wrap, &scope)) return;
-  wrap_emit(&w->wrap, event, 0, NULL);
-  wrap_end(&w->wrap, scope);
+  wrap_tell(&w->wrap, event);
 }
 
 static void on_login(alk_session_t *s)
@@ -212,16 +209,11 @@ static void on_reply(alk_session_t *s, bool yes, uint16_t port, void *data)
 static void on_close(alk_session_t *s, const alk_err_t *err)
 {
   session_wrap_t *w = alk_session_data(s);
-  napi_handle_scope scope;
   w->received = alk_session_received(s);
   w->sent = alk_session_sent(s);
   w->s = NULL;
   drop_questions(w);
-  if (wrap_begin(&w->wrap, &scope)) {
-    napi_value error = wrap_error(w->wrap.e, err);
-    wrap_emit(&w->wrap, ON_CLOSE, 1, &error);
-    wrap_end(&w->wrap, scope);
-  }
+  wrap_tell_error(&w->wrap, ON_CLOSE, err);
   wrap_detach(&w->wrap);
 }
 

@@ -47,16 +47,11 @@ static void leave_door(socks_client_t *c)
 static void finish(socks_client_t *c, const alk_err_t *err)
 {
   socks_wrap_t *w = c->w;
-  napi_handle_scope scope;
   leave_door(c);
   alk_free(c);
   if (w == NULL) return;
   w->c = NULL;
-  if (wrap_begin(&w->wrap, &scope)) {
-    napi_value error = wrap_error(w->wrap.e, err);
-    wrap_emit(&w->wrap, ON_CLOSE, 1, &error);
-    wrap_end(&w->wrap, scope);
-  }
+  wrap_tell_error(&w->wrap, ON_CLOSE, err);
   wrap_detach(&w->wrap);
 }
 

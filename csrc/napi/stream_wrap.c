@@ -17,10 +17,7 @@ typedef struct {
 static void emit(alk_stream_t *s, int event)
 {
   stream_wrap_t *w = alk_stream_data(s);
-  napi_handle_scope scope;
-  if (!wrap_begin(&w->wrap, &scope)) return;
-  wrap_emit(&w->wrap, event, 0, NULL);
-  wrap_end(&w->wrap, scope);
+  wrap_tell(&w->wrap, event);
 }
 
 static void on_open(alk_stream_t *s)
@@ -51,14 +48,9 @@ static void on_data(alk_stream_t *s, const char *buf, size_t len)
 /* The last event, of the stream or of what connect() made of it. */
 static void emit_close(stream_wrap_t *w, const alk_err_t *err)
 {
-  napi_handle_scope scope;
   w->s = NULL;
   w->j = NULL;
-  if (wrap_begin(&w->wrap, &scope)) {
-    napi_value error = wrap_error(w->wrap.e, err);
-    wrap_emit(&w->wrap, ON_CLOSE, 1, &error);
-    wrap_end(&w->wrap, scope);
-  }
+  wrap_tell_error(&w->wrap, ON_CLOSE, err);
   wrap_detach(&w->wrap);
 }
 
@@ -81,12 +73,8 @@ static alk_stream_t *on_target_open(void *data)
 static void on_target_refused(void *data, const alk_err_t *err)
 {
   stream_wrap_t *w = data;
-  napi_handle_scope scope;
   w->j = NULL;
-  if (!wrap_begin(&w->wrap, &scope)) return;
-  napi_value error = wrap_error(w->wrap.e, err);
-  wrap_emit(&w->wrap, ON_REFUSED, 1, &error);
-  wrap_end(&w->wrap, scope);
+  wrap_tell_error(&w->wrap, ON_REFUSED, err);
 }
 
 static void on_relayed(void *data, const alk_err_t *err)

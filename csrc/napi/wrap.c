@@ -147,6 +147,23 @@ void wrap_end(wrap_t *w, napi_handle_scope scope)
   (void) napi_close_handle_scope(w->e->env, scope);
 }
 
+void wrap_tell(wrap_t *w, int event)
+{
+  napi_handle_scope scope;
+  if (!wrap_begin(w, &scope)) return;
+  wrap_emit(w, event, 0, NULL);
+  wrap_end(w, scope);
+}
+
+void wrap_tell_error(wrap_t *w, int event, const alk_err_t *err)
+{
+  napi_handle_scope scope;
+  if (!wrap_begin(w, &scope)) return;
+  napi_value error = wrap_error(w->e, err);
+  wrap_emit(w, event, 1, &error);
+  wrap_end(w, scope);
+}
+
 bool wrap_is_null(napi_env env, napi_value v)
 {
   napi_valuetype type;

@@ -90,6 +90,9 @@ void wrap_args(napi_env env, napi_callback_info info, size_t argc,
 bool wrap_begin(wrap_t *w, napi_handle_scope *scope);
 void wrap_emit(wrap_t *w, int event, size_t argc, const napi_value *argv);
 void wrap_end(wrap_t *w, napi_handle_scope scope);
+/* All of that, for an event without arguments, or with an error, or null. */
+void wrap_tell(wrap_t *w, int event);
+void wrap_tell_error(wrap_t *w, int event, const alk_err_t *err);
 
 bool wrap_is_null(napi_env env, napi_value v); /* null or undefined */
 bool wrap_bool(napi_env env, napi_value v);
