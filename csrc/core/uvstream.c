@@ -331,29 +331,13 @@ static void uvstream_free(alk_stream_t *s)
   alk_free(self(s));
 }
 
-static const alk_stream_ops_t tcp_ops = {
-  .kind = "tcp",
-  .resume = uvstream_resume,
-  .pause = uvstream_pause,
-  .write = uvstream_write,
-  .end = uvstream_end,
-  .drained = uvstream_drained,
-  .close = uvstream_close,
-  .free = uvstream_free,
-  .ref = uvstream_ref,
-};
+#define UVSTREAM_OPS                                                           \
+  .resume = uvstream_resume, .pause = uvstream_pause, .write = uvstream_write, \
+  .end = uvstream_end, .drained = uvstream_drained, .close = uvstream_close,   \
+  .free = uvstream_free, .ref = uvstream_ref
 
-static const alk_stream_ops_t pipe_ops = {
-  .kind = "pipe",
-  .resume = uvstream_resume,
-  .pause = uvstream_pause,
-  .write = uvstream_write,
-  .end = uvstream_end,
-  .drained = uvstream_drained,
-  .close = uvstream_close,
-  .free = uvstream_free,
-  .ref = uvstream_ref,
-};
+static const alk_stream_ops_t tcp_ops = {.kind = "tcp", UVSTREAM_OPS};
+static const alk_stream_ops_t pipe_ops = {.kind = "pipe", UVSTREAM_OPS};
 
 alk_stream_t *alk_uvstream_new(alk_loop_t *l, uv_handle_type type)
 {

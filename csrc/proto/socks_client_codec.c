@@ -67,16 +67,23 @@ size_t alk_socks5_put_connect(uint8_t out[ALK_SOCKS_REQUEST_MAX],
   return len;
 }
 
+/* What an answer begins with, the version and one byte. Returns as a parser
+ * does. */
+static int take_pair(alk_rd_t *r, uint8_t version, uint8_t *value)
+{
+  uint8_t said = alk_rd_u8(r);
+  if (r->bad) return 0;
+  if (said != version && said != 5) return ALK_SOCKS_E_VERSION;
+  uint8_t second = alk_rd_u8(r);
+  if (r->bad) return 0;
+  *value = second;
+  return 2;
+}
+
 int alk_socks5_parse_method(const uint8_t *p, size_t n, uint8_t *method)
 {
   alk_rd_t r = alk_rd(p, n);
-  uint8_t version = alk_rd_u8(&r);
-  if (r.bad) return 0;
-  if (version != 5) return ALK_SOCKS_E_VERSION;
-  uint8_t chosen = alk_rd_u8(&r);
-  if (r.bad) return 0;
-  *method = chosen;
-  return 2;
+  return take_pair(&r, 5, method);
 }
 
 /* The version of the sub-negotiation is 1; there are servers that say 5 here.
@@ -84,14 +91,7 @@ int alk_socks5_parse_method(const uint8_t *p, size_t n, uint8_t *method)
 int alk_socks5_parse_status(const uint8_t *p, size_t n, uint8_t *status)
 {
   alk_rd_t r = alk_rd(p, n);
-  uint8_t version = alk_rd_u8(&r);
-  if (r.bad) return 0;
-  if (version != SOCKS5_LOGIN_VERSION && version != 5)
-    return ALK_SOCKS_E_VERSION;
-  uint8_t said = alk_rd_u8(&r);
-  if (r.bad) return 0;
-  *status = said;
-  return 2;
+  return take_pair(&r, SOCKS5_LOGIN_VERSION, status);
 }
 
 /* +----+-----+-------+------+----------+----------+
@@ -103,11 +103,9 @@ int alk_socks5_parse_status(const uint8_t *p, size_t n, uint8_t *status)
 int alk_socks5_parse_reply(const uint8_t *p, size_t n, uint8_t *rep)
 {
   alk_rd_t r = alk_rd(p, n);
-  uint8_t version = alk_rd_u8(&r);
-  if (r.bad) return 0;
-  if (version != 5) return ALK_SOCKS_E_VERSION;
-  uint8_t said = alk_rd_u8(&r);
-  if (r.bad) return 0;
+  uint8_t said = 0;
+  int rc = take_pair(&r, 5, &said);
+  if (rc <= 0) return rc;
   if (said != ALK_SOCKS_OK) {
     *rep = said;
     return 2;

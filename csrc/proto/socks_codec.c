@@ -127,6 +127,17 @@ int alk_socks5_parse_login(const uint8_t *p, size_t n, alk_socks_login_t *out)
   return used(&r, n);
 }
 
+/* What a request of either version begins with. Returns as a parser does. */
+static int take_command(alk_rd_t *r, uint8_t version)
+{
+  uint8_t said = alk_rd_u8(r);
+  if (r->bad) return 0;
+  if (said != version) return ALK_SOCKS_E_VERSION;
+  uint8_t command = alk_rd_u8(r);
+  if (r->bad) return 0;
+  return command == SOCKS_CONNECT ? 2 : ALK_SOCKS_E_COMMAND;
+}
+
 /* +----+-----+-------+------+----------+----------+
  * |VER | CMD |  RSV  | ATYP | DST.ADDR | DST.PORT |
  * +----+-----+-------+------+----------+----------+
@@ -137,12 +148,8 @@ int alk_socks5_parse_request(const uint8_t *p, size_t n,
                              alk_socks_request_t *out)
 {
   alk_rd_t r = alk_rd(p, n);
-  uint8_t version = alk_rd_u8(&r);
-  if (r.bad) return 0;
-  if (version != 5) return ALK_SOCKS_E_VERSION;
-  uint8_t command = alk_rd_u8(&r);
-  if (r.bad) return 0;
-  if (command != SOCKS_CONNECT) return ALK_SOCKS_E_COMMAND;
+  int rc = take_command(&r, 5);
+  if (rc <= 0) return rc;
   alk_rd_u8(&r); /* reserved: nothing depends on it */
   alk_socks_addr_t dst;
   if (!alk_socks5_read_addr(&r, &dst)) return ALK_SOCKS_E_ATYP;
@@ -179,18 +186,14 @@ int alk_socks4_parse_request(const uint8_t *p, size_t n,
                              alk_socks_request_t *out)
 {
   alk_rd_t r = alk_rd(p, n);
-  uint8_t version = alk_rd_u8(&r);
-  if (r.bad) return 0;
-  if (version != 4) return ALK_SOCKS_E_VERSION;
-  uint8_t command = alk_rd_u8(&r);
-  if (r.bad) return 0;
-  if (command != SOCKS_CONNECT) return ALK_SOCKS_E_COMMAND;
+  int rc = take_command(&r, 4);
+  if (rc <= 0) return rc;
   uint16_t port = alk_rd_u16(&r);
   const uint8_t *ip = alk_rd_bytes(&r, 4);
   if (r.bad) return 0;
   const uint8_t *user, *name = NULL;
   size_t len = 0;
-  int rc = take_field(&r, &user, &len);
+  rc = take_field(&r, &user, &len);
   if (rc <= 0) return rc;
   if (ip[0] == 0 && ip[1] == 0 && ip[2] == 0 && ip[3] != 0) {
     rc = take_field(&r, &name, &len);
