@@ -18,7 +18,10 @@ extern const wrap_class_t stream_class, listener_class, session_class,
 napi_value stream_wrap(wrap_env_t *e, alk_stream_t *s);
 /* The stream of a Stream argument. NULL: thrown. */
 alk_stream_t *stream_peek(napi_env env, napi_value v);
-/* The same, taken away from its JS object: own() it. */
+/* What stream_peek() gave, taken away from its JS object: own() it. */
+alk_stream_t *stream_release(alk_stream_t *s);
+/* Both in one: NULL: thrown. Not after a stream_peek(), whose yes it need not
+ * repeat (wrap.h). */
 alk_stream_t *stream_take(napi_env env, napi_value v);
 
 /* { address, port, family } */

@@ -71,7 +71,7 @@ static napi_value enter(napi_env env, napi_callback_info info)
   alk_stream_t *s = w == NULL ? NULL : stream_peek(env, argv[0]);
   if (s == NULL) return NULL;
   if (w->is_closing || alk_stream_has_ended(s)) return wrap_throw_closed(env);
-  socks_enter(w->door, stream_take(env, argv[0]));
+  socks_enter(w->door, stream_release(s));
   return NULL;
 }
 

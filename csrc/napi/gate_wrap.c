@@ -88,13 +88,13 @@ napi_value gate_open(napi_env env, napi_callback_info info)
   opts.head_ms = head_ms;
   opts.idle_ms = idle_ms;
   opts.has_site = wrap_bool(env, argv[6]);
-  const alk_stream_t *s = stream_peek(env, argv[0]);
+  alk_stream_t *s = stream_peek(env, argv[0]);
   if (s == NULL) return NULL;
   if (!alk_stream_is_open(s)) return wrap_throw_closed(env);
   gate_wrap_t *w = alk_alloc(sizeof *w);
   napi_value object = wrap_new(wrap_env(env), &gate_class, &w->wrap);
   if (object == NULL) return NULL;
-  w->g = alk_gate(stream_take(env, argv[0]), &opts, &events, w);
+  w->g = alk_gate(stream_release(s), &opts, &events, w);
   return object;
 }
 

@@ -56,7 +56,7 @@ static napi_value begin(napi_env env, napi_value stream, asker_t asker,
   proxy_wrap_t *w = alk_alloc(sizeof *w);
   napi_value object = wrap_new(wrap_env(env), &proxy_class, &w->wrap);
   if (object == NULL) return NULL;
-  w->h = asker(stream_take(env, stream), ask, &events, w);
+  w->h = asker(stream_release(s), ask, &events, w);
   return object;
 }
 

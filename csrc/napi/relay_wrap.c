@@ -31,20 +31,18 @@ static void on_close(const alk_err_t *err, uint64_t a_to_b, uint64_t b_to_a,
 napi_value relay_join(napi_env env, napi_callback_info info)
 {
   napi_value argv[3];
-  bool same = false;
   uint32_t ms = 0;
   wrap_args(env, info, 3, argv);
   if (!wrap_is_null(env, argv[2]) && !wrap_u32(env, argv[2], INT32_MAX, &ms))
     return NULL;
-  if (stream_peek(env, argv[0]) == NULL || stream_peek(env, argv[1]) == NULL)
-    return NULL;
-  if (napi_strict_equals(env, argv[0], argv[1], &same) != napi_ok || same)
-    return wrap_throw_closed(env);
+  alk_stream_t *a = stream_peek(env, argv[0]);
+  alk_stream_t *b = a == NULL ? NULL : stream_peek(env, argv[1]);
+  if (b == NULL) return NULL;
+  if (a == b) return wrap_throw_closed(env);
   relay_wrap_t *w = alk_alloc(sizeof *w);
   napi_value object = wrap_new(wrap_env(env), &relay_class, &w->wrap);
   if (object == NULL) return NULL;
-  alk_stream_t *a = stream_take(env, argv[0]), *b = stream_take(env, argv[1]);
-  w->r = alk_relay(a, b, on_close, w);
+  w->r = alk_relay(stream_release(a), stream_release(b), on_close, w);
   if (ms > 0) alk_relay_limit(w->r, ms);
   return object;
 }

@@ -119,16 +119,20 @@ alk_stream_t *stream_peek(napi_env env, napi_value v)
   return NULL;
 }
 
-alk_stream_t *stream_take(napi_env env, napi_value v)
+alk_stream_t *stream_release(alk_stream_t *s)
 {
-  alk_stream_t *s = stream_peek(env, v);
-  if (s == NULL) return NULL;
   stream_wrap_t *w = alk_stream_data(s);
   w->s = NULL;
   alk_stream_pause(s);
   alk_stream_own(s, NULL, NULL);
   wrap_detach(&w->wrap);
   return s;
+}
+
+alk_stream_t *stream_take(napi_env env, napi_value v)
+{
+  alk_stream_t *s = stream_peek(env, v);
+  return s == NULL ? NULL : stream_release(s);
 }
 
 static alk_stream_t *self(napi_env env, napi_callback_info info, size_t argc,

@@ -7,7 +7,11 @@
  * lib/binding.js registered once per class.
  *
  * The laws of stream.h hold here: an event is emitted from the loop only,
- * never from inside a call that JS made. */
+ * never from inside a call that JS made.
+ *
+ * A worker thread is told to end by another thread, at any moment: from then on
+ * N-API says no, also to what it has just said yes to, in the middle of a call.
+ * So no answer is taken for granted, and nothing is asked for twice. */
 #ifndef ALK_WRAP_H
 #define ALK_WRAP_H
 
