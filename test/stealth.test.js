@@ -208,11 +208,13 @@ describe('stealth', function () {
   it('has the oldest visitor make room, and never a client', async () => {
     const { server, port, login } = await stealthy({ maxVisitors: 2 })
     const session = await login()
-    const first = await new Probe().open(port, {})
+    const first = await ask(port, get())
+    await first.hear('</html>')
     const second = await new Probe().open(port, null)
-    assert.strictEqual(server.stats().visiting, 2)
+    await counts(server, ({ visiting }) => visiting === 2)
     const third = await new Probe().open(port, {})
     await first.ended
+    assert.strictEqual(first.end, 'fin')
     await echo(session)
     await counts(server, ({ visitors }) => visitors.crowded === 1)
     for (const one of [first, second, third]) one.close()
@@ -249,6 +251,7 @@ describe('stealth', function () {
     await holders[0].ended
     const last = await new Probe().open(port, null)
     await holders[1].ended
+    assert.deepStrictEqual(holders.map(({ end }) => end), ['fin', 'fin'])
     await coming.write(Buffer.from(get()))
     await coming.ended
     assert.match(coming.said.toString('latin1'), /The plain HTTP request was sent to HTTPS port/)
@@ -348,9 +351,11 @@ describe('stealth', function () {
     scope.defer(() => { plain.destroy() })
     plain.end()
     assert.match(await textOf(plain), /^SSH-2\.0-/)
-    const visitor = await new Probe().open(ports[2], {})
+    const visitor = await ask(ports[2], get())
+    await visitor.hear('</html>')
     await server.close()
     await visitor.ended
+    assert.strictEqual(visitor.end, 'fin')
     visitor.close()
   })
 

@@ -227,6 +227,19 @@ void alk_relay_linger(alk_relay_t *r, unsigned ms)
   linger(r);
 }
 
+void alk_relay_finish(alk_relay_t *r, unsigned ms)
+{
+  for (int i = 0; i < 2; i++) {
+    if (r->side[i].s == NULL) continue;
+    rare_t *rare = rare_of(r);
+    rare->linger_ms = 0;
+    rare->limit.late = on_lingered;
+    alk_limit_start(alk_stream_loop(r->side[i].s), &rare->limit, ms);
+    break;
+  }
+  if (r->side[1].s != NULL) alk_stream_close(r->side[1].s);
+}
+
 void alk_relay_close(alk_relay_t *r)
 {
   for (int i = 0; i < 2; i++)

@@ -21,6 +21,9 @@ void alk_relay_limit(alk_relay_t *r, unsigned ms);
  * said has left through a, a has so long to end as well, or both are closed:
  * for a b that ends when all is said. */
 void alk_relay_linger(alk_relay_t *r, unsigned ms);
+/* b is closed, as if it had ended: what it said still leaves through a, and an
+ * end, before a is closed, after ms at most. */
+void alk_relay_finish(alk_relay_t *r, unsigned ms);
 void alk_relay_close(alk_relay_t *r); /* at once */
 
 #endif

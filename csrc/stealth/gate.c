@@ -16,6 +16,7 @@
 
 enum {
   END_MS = 60 * 1000,   /* for the last bytes to leave */
+  FAREWELL_MS = 1000,   /* the same of who is sent away */
   SITE_LINGER_MS = 5000 /* for a visitor to end, once the site has */
 };
 
@@ -285,10 +286,27 @@ void alk_gate_relay(alk_gate_t *g, alk_stream_t *site)
   g->s = NULL;
 }
 
+/* Whether nginx has nothing to do for it but wait. */
+static bool is_waited_for(const alk_gate_t *g)
+{
+  return (g->state == G_FIRST && alk_buf_size(&g->first) == 0) ||
+         (g->state == G_HEAD && g->is_idle && !g->is_full);
+}
+
 void alk_gate_close(alk_gate_t *g)
 {
-  if (g->relay != NULL)
-    alk_relay_close(g->relay);
-  else if (g->s != NULL)
+  if (g->relay != NULL) {
+    alk_relay_finish(g->relay, FAREWELL_MS);
+    return;
+  }
+  g->lingers = false;
+  if (g->state == G_LINGER) {
+    g->state = G_OVER;
     alk_stream_close(g->s);
+  } else if (is_waited_for(g)) {
+    gate_end(g);
+  } else if (g->state != G_LAST && g->state != G_OVER) {
+    gate_hang_up(g);
+  }
+  if (g->state == G_LAST) gate_limit(g, FAREWELL_MS);
 }

@@ -63,6 +63,8 @@ void alk_gate_serve(alk_gate_t *g, unsigned page);
 /* After on_visitor: all that it says goes to the site, which is open, and owned
  * from now on. */
 void alk_gate_relay(alk_gate_t *g, alk_stream_t *site);
-void alk_gate_close(alk_gate_t *g); /* at once; idempotent */
+/* It ends as it would where an nginx has to make room, or ends itself: never by
+ * a reset, but where what was said does not leave. Soon; idempotent. */
+void alk_gate_close(alk_gate_t *g);
 
 #endif

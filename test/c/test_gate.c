@@ -265,6 +265,114 @@ static void test_late(void **state)
   }
 }
 
+static void until_all_is_heard(door_t *d)
+{
+  PAIR_UNTIL(&d->p, d->p.s.f->told == alk_buf_size(&d->p.c.f->out));
+}
+
+static void close_door(door_t *d)
+{
+  alk_gate_close(d->g);
+  assert_int_equal(d->closes, 0);
+  PAIR_UNTIL(&d->p, d->closes == 1);
+  assert_true(d->p.s.f->flushed); /* no reset */
+}
+
+/* Who is waited for, before or behind an answer, hears of it by TLS. */
+static void test_close_of_who_is_waited_for(void **state)
+{
+  for (int asks = 0; asks < 2; asks++) {
+    door_t d;
+    door_init(&d, *state, (wish_t){.has_secret = true});
+    secure(&d);
+    if (asks > 0) {
+      say(&d, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+      PAIR_UNTIL(&d.p, has_heard(&d, "404 Not Found</h1>"));
+    }
+    until_all_is_heard(&d);
+    close_door(&d);
+    PAIR_UNTIL(&d.p, d.p.c.r.ends == 1);
+    door_free(&d);
+  }
+}
+
+/* Who is in the middle of something sees an end, and TLS says nothing. */
+static void test_close_of_who_has_begun(void **state)
+{
+  static const char *const begun[] = {
+    "SSH-", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"};
+  for (size_t i = 0; i < sizeof begun / sizeof *begun; i++) {
+    door_t d;
+    door_init(&d, *state, (wish_t){0});
+    secure(&d);
+    say(&d, begun[i]);
+    until_all_is_heard(&d);
+    close_door(&d);
+    PAIR_UNTIL(&d.p, d.p.c.r.closes == 1);
+    assert_int_equal(d.p.c.r.ends, 0);
+    assert_int_equal(d.p.c.r.err.code, ALK_E_LOST);
+    door_free(&d);
+  }
+}
+
+static void test_close_of_who_says_no_tls(void **state)
+{
+  static const char *const says[] = {"", "\x16\x03\x01", "GET /"};
+  for (size_t i = 0; i < sizeof says / sizeof *says; i++) {
+    door_t d;
+    door_init(&d, *state, (wish_t){0});
+    if (*says[i] != '\0') fake_feed(d.p.s.f, says[i], strlen(says[i]));
+    PAIR_UNTIL(&d.p, d.p.s.f->told == strlen(says[i]));
+    close_door(&d);
+    assert_int_equal(alk_buf_size(&d.p.s.f->out), 0);
+    door_free(&d);
+  }
+}
+
+/* What the site has said still leaves, and an end of TLS behind it. */
+static void test_close_of_who_is_with_the_site(void **state)
+{
+  door_t d;
+  env_t *e = *state;
+  door_init(&d, e, (wish_t){.has_site = true});
+  secure(&d);
+  say(&d, "GET / HTTP/1.1\r\n");
+  PAIR_UNTIL(&d.p, d.asked_visitor == 1);
+  fake_t *site = fake_stream_new(e->l);
+  alk_gate_relay(d.g, site->s);
+  fake_feed(site, "of the site", 11);
+  PAIR_UNTIL(&d.p, site->told == 11);
+  close_door(&d);
+  PAIR_UNTIL(&d.p, d.p.c.r.ends == 1);
+  assert_true(has_heard(&d, "of the site"));
+  assert_int_equal(d.outcome, ALK_GATE_SITE);
+  assert_null(site->s);
+  fake_free(site);
+  door_free(&d);
+}
+
+/* An end that does not leave is not waited for. */
+static void test_close_of_who_does_not_read(void **state)
+{
+  for (int has_asked = 0; has_asked < 2; has_asked++) {
+    door_t d;
+    door_init(&d, *state, (wish_t){0});
+    secure(&d);
+    until_all_is_heard(&d);
+    d.p.s.f->full = true;
+    if (has_asked) {
+      say(&d, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+      until_all_is_heard(&d);
+    }
+    alk_gate_close(d.g);
+    alk_gate_close(d.g);
+    SPIN_UNTIL(*(env_t **) state, d.closes == 1);
+    assert_false(d.p.s.f->flushed);
+    door_free(&d);
+  }
+}
+
 /* Closed after each number of turns: nothing may be left, or come too late. */
 static void test_close_at_every_step(void **state)
 {
@@ -297,6 +405,11 @@ int main(void)
     TEST(test_no_site),
     TEST(test_plain),
     TEST(test_late),
+    TEST(test_close_of_who_is_waited_for),
+    TEST(test_close_of_who_has_begun),
+    TEST(test_close_of_who_says_no_tls),
+    TEST(test_close_of_who_is_with_the_site),
+    TEST(test_close_of_who_does_not_read),
     TEST(test_close_at_every_step),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -440,6 +440,55 @@ static void one_that_ended_is_heard_before_time_runs(void **state)
   assert_false(j.failed);
 }
 
+static void finished_delivers_what_was_said(void **state)
+{
+  joint_t j = joint(*state);
+  join(&j, j.a->s, j.b->s);
+  j.a->full = true;
+  fake_feed(j.b, "x", 1);
+  settle(&j);
+  QUIET(&j, alk_relay_finish(j.relay, 3600 * 1000));
+  settle(&j);
+  assert_null(j.b->s);
+  assert_true(j.a->ended && !j.a->flushed);
+  assert_int_equal(j.calls, 0);
+  fake_drain(j.a);
+  settle(&j);
+  assert_true(j.a->flushed);
+  assert_over(&j, 0, 1);
+  assert_clean(&j);
+}
+
+static void finished_waits_for_its_time(void **state)
+{
+  env_t *e = *state;
+  joint_t j = joint(e);
+  join(&j, j.a->s, j.b->s);
+  j.a->full = true;
+  fake_feed(j.b, "x", 1);
+  settle(&j);
+  QUIET(&j, alk_relay_finish(j.relay, 1));
+  SPIN_UNTIL(e, j.calls == 1);
+  assert_false(j.a->flushed);
+  assert_over(&j, 0, 1);
+  assert_clean(&j);
+}
+
+/* One that waits for a to end, after b has, waits no longer. */
+static void finished_after_an_end(void **state)
+{
+  joint_t j = joint(*state);
+  join(&j, j.a->s, j.b->s);
+  QUIET(&j, alk_relay_linger(j.relay, 3600 * 1000));
+  fake_feed_end(j.b);
+  settle(&j);
+  assert_true(j.a->flushed);
+  assert_int_equal(j.calls, 0);
+  QUIET(&j, alk_relay_finish(j.relay, 3600 * 1000));
+  assert_over(&j, 0, 0);
+  assert_clean(&j);
+}
+
 static void one_closes_before_the_other_opens(void **state)
 {
   env_t *e = *state;
@@ -653,6 +702,9 @@ int main(void)
     TEST(both_ends_heard_before),
     TEST(one_that_ended_waits_for_the_other),
     TEST(one_that_ended_is_heard_before_time_runs),
+    TEST(finished_delivers_what_was_said),
+    TEST(finished_waits_for_its_time),
+    TEST(finished_after_an_end),
     TEST(end_said_before),
     TEST(end_said_before_and_not_flushed),
     TEST(all_was_over_before),

@@ -13,20 +13,22 @@ const program = fs.existsSync('/usr/sbin/nginx') ? '/usr/sbin/nginx' : 'nginx'
  * Starts nginx with what Debian's nginx.conf says of TLS, one server for https,
  * and a root that is not there.
  * @param {{ cert: string, key: string }} id
- * @param {{ server?: string[], location?: string[], headSeconds?: number, idleSeconds?: number }} [options]
- *   server, location: more lines; headSeconds, idleSeconds: of the time limits
+ * @param {{ server?: string[], location?: string[], headSeconds?: number, idleSeconds?: number, connections?: number, hasWorker?: boolean }} [options]
+ *   server, location: more lines; headSeconds, idleSeconds: of the time limits; connections: how many it has;
+ *   hasWorker: a process of its own serves, and ends in good order by SIGQUIT
  * @returns {Promise<{ proc: Proc, host: string, port: number }>}
  */
-async function startNginx (scope, id, { server = [], location = [], headSeconds = 60, idleSeconds = 75 } = {}) {
+async function startNginx (scope, id, { server = [], location = [], headSeconds = 60, idleSeconds = 75, connections = 768, hasWorker = false } = {}) {
   const dir = scope.dir()
   const conf = path.join(dir, 'nginx.conf')
   return startOn(scope, '127.0.0.1', (port) => {
     fs.writeFileSync(conf, `
 daemon off;
-master_process off;
+master_process ${hasWorker ? 'on' : 'off'};
+${hasWorker && process.getuid() === 0 ? 'user root;' : ''}
 pid ${dir}/pid;
 error_log stderr warn;
-events { worker_connections 768; }
+events { worker_connections ${connections}; }
 http {
   access_log off;
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((one) => `${one}_temp_path ${dir}/${one};`).join(' ')}

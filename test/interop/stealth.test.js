@@ -181,6 +181,82 @@ describe('stealth beside nginx', function () {
     })
   })
 
+  describe('when it sends somebody away', () => {
+    const PLACES = 16
+    const say = (bytes) => (probe) => probe.write(Buffer.from(bytes, 'latin1'))
+    const hear = async (probe) => {
+      await say(get())(probe)
+      await probe.hear('</html>')
+    }
+    const old = { maxVersion: 'TLSv1.2' }
+    const waitedFor = [
+      ['before TLS', null, () => {}],
+      ['behind the handshake', {}, () => {}],
+      ['behind the handshake, TLS 1.2', old, () => {}],
+      ['behind an answer', {}, hear],
+      ['behind an answer, TLS 1.2', old, hear]
+    ]
+    const begun = [
+      ['before TLS', null, () => {}],
+      ['in the handshake', null, say('\x16\x03\x01\x00\x20')],
+      ['in a request', {}, say('GET / HT')],
+      ['in a request, TLS 1.2', old, say('GET / HT')],
+      ['in a head', {}, say('GET / HTTP/1.1\r\nHost: a\r\n')],
+      ['in a body', {}, say('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\na')],
+      ['in a request without TLS', null, say('GET / HT')]
+    ]
+
+    async function come (port, rows) {
+      const probes = []
+      for (const [, secure, act] of rows) {
+        const probe = await new Probe().open(port, secure)
+        await act(probe)
+        probes.push(probe)
+      }
+      return probes
+    }
+
+    /** How each of them sees it end, once end() was called. */
+    async function gone (port, rows, end) {
+      const probes = await come(port, rows)
+      // Who has answered this has heard what was said before.
+      await ask(port, ['a path', LAST], {})
+      await end()
+      await Promise.all(probes.map(({ ended }) => ended))
+      for (const one of probes) one.close()
+      return probes.map(seen)
+    }
+
+    it('makes room in the same way', async () => {
+      const small = [await startNginx(suite, id, { connections: PLACES }), await startStealthy({ maxVisitors: PLACES })]
+      for (const row of waitedFor) {
+        const [theirs, mine] = await Promise.all(small.map(async ({ port }) => {
+          const crowd = []
+          const [seenOne] = await gone(port, [row], async () => {
+            for (let i = 0; i < 2 * PLACES; i++) crowd.push(await new Probe().open(port, null))
+          })
+          for (const one of crowd) one.close()
+          return seenOne
+        }))
+        assert.deepStrictEqual(mine, theirs, row[0])
+      }
+    })
+
+    /** The same rows of both, which end: nginx by a signal. */
+    async function bothEnd (rows, signal, options) {
+      const nginx = await startNginx(suite, id, options)
+      const ours = await startStealthy()
+      const [theirs, mine] = await Promise.all([
+        gone(nginx.port, rows, () => nginx.proc.kill(signal)),
+        gone(ours.port, rows, () => ours.server.close())
+      ])
+      for (const [i, [what]] of rows.entries()) assert.deepStrictEqual(mine[i], theirs[i], what)
+    }
+
+    it('ends itself in the same way, before whom it waits for', () => bothEnd(waitedFor.slice(3), 'SIGQUIT', { hasWorker: true }))
+    it('ends itself in the same way, before who has begun', () => bothEnd(begun, 'SIGTERM', {}))
+  })
+
   describe('as a scanner sees it', () => {
     const OLD = { ciphers: 'ALL:@SECLEVEL=0' }
     const hellos = [
