@@ -59,7 +59,7 @@ class InForce {
     check()
     this._takeOver(raw, options, auth, read.contexts ?? [])
     acme?.refresh()
-    admission.visitors.useSecret(secret)
+    admission.visitors.update(secret)
     return read.problem
   }
 

@@ -20,7 +20,7 @@ async function startServer (raw) {
   const secret = await readSecret(options)
   const server = new Server(raw, options, keys)
   for (const { source, message } of problems) server._log.warn('host certificate of no use', { source, problem: message })
-  server._admission.visitors.useSecret(secret)
+  server._admission.visitors.update(secret)
   try {
     const contexts = await server._openContexts(options)
     await server._inForce.loadAuth()

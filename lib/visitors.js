@@ -20,6 +20,8 @@ const { sourceOf } = require('./addresses')
 const { dialHost } = require('./dial')
 const { unackedMs } = require('./keepalive')
 const { rarely } = require('./listener')
+const { dnsError } = require('./lookups')
+const { Site } = require('./site')
 
 // What nginx says of a site that it cannot reach, and of one that is too slow.
 const BAD_GATEWAY = 502
@@ -28,7 +30,7 @@ const NOT_FOUND = 404
 
 /** One connection. Owner of the addon's gate. */
 class Visitor {
-  /** site: { host, port } of stealthUpstream when it came, or undefined: a reload may take it away meanwhile. */
+  /** site: that of stealthUpstream when it came, or null: a reload may take it away meanwhile. */
   constructor (visitors, gate, peer, site) {
     this._visitors = visitors
     this._gate = gate
@@ -42,7 +44,7 @@ class Visitor {
 
   onssh () {
     if (this._visitors._letIn(this, this._gate)) return
-    if (this._site === undefined) this._gate.serve(NOT_FOUND)
+    if (this._site === null) this._gate.serve(NOT_FOUND)
     else this.onvisitor()
   }
 
@@ -50,8 +52,9 @@ class Visitor {
     const { host, port } = this._site
     const timeoutMs = this._visitors._options.connectTimeout * 1000
     this._dialing = new AbortController()
+    const { signal } = this._dialing
     try {
-      const site = await dialHost(binding, { host, port, timeoutMs, signal: this._dialing.signal })
+      const site = await dialHost(binding, { host, port, timeoutMs, signal, lookup: this._site.lookupFor(signal) })
       if (this._gate === null) return site.close()
       this._gate.relay(site)
     } catch (err) {
@@ -93,6 +96,7 @@ class Visitors {
     this._all = new Set()
     this._bySource = new Map() // the same, of each source the oldest first
     this._secret = null
+    this._site = null
   }
 
   /** How many there are. */
@@ -104,19 +108,25 @@ class Visitors {
     return this._server._options
   }
 
-  /** Another secret from now on: of readSecret(). */
-  useSecret (secret) {
+  /** What the options say now holds for those who come from now on. secret: of readSecret(). */
+  update (secret) {
     this._secret = secret
+    const { stealthUpstream } = this._options
+    if (stealthUpstream?.text === this._site?.text) return
+    this._site?.close()
+    this._site = stealthUpstream === undefined
+      ? null
+      : new Site(stealthUpstream, (err) => this._warn('site failed', { error: dnsError(err).code }))
   }
 
   /** Somebody has connected. stream: of the addon, open. context: with what to speak TLS. */
   arrive (stream, peer, context) {
-    const { stealthServer, stealthHeadTimeout, stealthIdleTimeout, stealthUpstream } = this._options
+    const { stealthServer, stealthHeadTimeout, stealthIdleTimeout } = this._options
     this._makeRoom()
     stream.limitUnacked(unackedMs(this._options))
     const gate = binding.openGate(stream, context, stealthServer, this._secret,
-      stealthHeadTimeout * 1000, stealthIdleTimeout * 1000, stealthUpstream !== undefined)
-    this._add(new Visitor(this, gate, peer, stealthUpstream))
+      stealthHeadTimeout * 1000, stealthIdleTimeout * 1000, this._site !== null)
+    this._add(new Visitor(this, gate, peer, this._site))
   }
 
   _add (visitor) {
@@ -175,6 +185,7 @@ class Visitors {
 
   /** All are sent away. */
   close () {
+    this._site?.close()
     for (const one of this._all) one.close()
   }
 }

@@ -3,6 +3,7 @@
 /** Stealth, at the API: who is let in, who is a visitor, and what is kept of them. */
 
 const assert = require('assert')
+const dns = require('dns')
 const { once } = require('events')
 const { readFileSync } = require('fs')
 const http = require('http')
@@ -290,6 +291,31 @@ describe('stealth', function () {
     assert.match(await answerTo(port, get(), null), /nginx\/1\.22\.1/) // no TLS: ours
     await echo(await login({ stealthSecret: SECRET }))
     await counts(server, ({ visitors }) => visitors.site === 2 && visitors.plain === 1)
+  })
+
+  it('looks the site up at the start, and for no visitor', async () => {
+    const site = http.createServer({ keepAliveTimeout: 0 }, (request, response) => response.end('of the site'))
+    site.listen(0, '127.0.0.1')
+    await once(site, 'listening')
+    scope.defer(() => { site.closeAllConnections(); site.close() })
+    const { lookup } = dns
+    scope.defer(() => { dns.lookup = lookup })
+    const asked = []
+    dns.lookup = (host, options, done) => {
+      if (host !== 'site.test') return lookup(host, options, done)
+      asked.push(done)
+    }
+    const { server, port } = await stealthy({ stealthUpstream: `http://site.test:${site.address().port}` })
+    const GONE = get('/', 'Host: a\r\nConnection: close\r\n')
+    assert.strictEqual(asked.length, 1)
+    const early = answerTo(port, GONE)
+    await counts(server, ({ visiting }) => visiting === 1)
+    asked[0](null, [{ address: '127.0.0.1', family: 4 }])
+    assert.match(await early, /of the site/)
+    for (let i = 0; i < 5; i++) assert.match(await answerTo(port, GONE), /of the site/)
+    await server.reloadAll()
+    assert.match(await answerTo(port, GONE), /of the site/)
+    assert.strictEqual(asked.length, 1)
   })
 
   it('hands whom it would turn away to the site, too', async () => {
