@@ -407,7 +407,7 @@ describe('acme: a certificate that is kept valid', () => {
   const makeContext = (pair, alpn) => pair === null ? bareContext() : contextOf(Buffer.from(pair.cert), Buffer.from(pair.key), null, alpn)
 
   /** An Acme whose CA says what obtain says, and whose clock only goes when it is told to. */
-  async function manager ({ pair = null, obtain, store = {} } = {}) {
+  async function manager ({ pair = null, obtain, store = {}, onContext = () => {} } = {}) {
     let now = Date.now()
     const timers = []
     const lines = []
@@ -458,7 +458,13 @@ describe('acme: a certificate that is kept valid', () => {
       return waited
     }
     its.now = () => now
-    its.start = () => its.acme.start({ onContext: () => { its.shown++ }, count: () => {} })
+    its.start = () => its.acme.start({
+      onContext: () => {
+        its.shown++
+        return onContext()
+      },
+      count: () => {}
+    })
     return its
   }
 
@@ -604,6 +610,22 @@ describe('acme: a certificate that is kept valid', () => {
     await its.acme.refresh() // nothing is wrong
     assert(its.acme.dueAt.getTime() > its.now() + DAY)
     assert.strictEqual(its.asked, asked)
+    its.acme.close()
+  })
+
+  it('holds back no renewal when it cannot be shown everywhere', async () => {
+    const its = await manager({ obtain: () => pairOf(90), onContext: () => new Promise(() => {}) })
+    its.start()
+    const asked = its.acme.renew()
+    while (its.timers.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    assert.strictEqual(its.shown, 1)
+    const [{ at, fn }] = its.timers.splice(0)
+    assert.strictEqual(at - its.now(), MINUTE)
+    fn()
+    await asked
+    assert.deepStrictEqual(its.lines.slice(1).map(([level, event]) => [level, event]), [['warn', 'certificate not shown by all threads'], ['info', 'certificate issued']])
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepStrictEqual([its.timers.length, its.acme.dueAt.getTime() > its.now() + 59 * DAY], [1, true])
     its.acme.close()
   })
 })

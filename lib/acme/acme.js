@@ -22,6 +22,9 @@ const { Store } = require('./store')
 
 const ATTEMPT_MS = 10 * 60_000
 
+// Until all threads show it: a reload that does not end is before it.
+const SPREAD_MS = 60_000
+
 const CLOCK = {
   now: () => Date.now(),
   start: (ms, fn) => setTimeout(fn, ms).unref(),
@@ -114,6 +117,21 @@ class Acme {
     this.renew().catch(() => {}) // it has been logged
   }
 
+  /** Resolves when all threads show what is in force; or do not, in a time that must not hold up what is due next. */
+  _spread () {
+    return new Promise((resolve) => {
+      const late = this._clock.start(SPREAD_MS, () => {
+        if (!this._stop.signal.aborted) this._log.warn('certificate not shown by all threads', {})
+        resolve()
+      })
+      const done = () => {
+        this._clock.stop(late)
+        resolve()
+      }
+      Promise.resolve(this._onContext()).then(done, done)
+    })
+  }
+
   /** Asks now. Rejects when there is no new certificate; the next try follows. */
   renew () {
     if (this._stop.signal.aborted) return Promise.reject(fail('CLOSED', 'acme', 'the server is closed'))
@@ -148,7 +166,7 @@ class Acme {
     this.problem = null
     this._use(pair, shown)
     this._due = Math.max(this._due, nextAt(this._span, this._clock.now()))
-    await this._onContext()
+    await this._spread()
     this._count('issued')
     this._log.info('certificate issued', { expires: this.certificate.expires.toISOString() })
   }
@@ -176,7 +194,7 @@ class Acme {
     if (shown !== null && describeCertificate(kept.cert).fingerprint !== this.certificate?.fingerprint) {
       this.problem = null
       this._use(kept, shown)
-      await this._onContext()
+      await this._spread()
     } else if (shown === null || this.problem !== null) {
       this._backoff.reset()
       this._due = this._clock.now()
