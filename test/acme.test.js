@@ -7,13 +7,13 @@ const fs = require('node:fs')
 const https = require('node:https')
 const path = require('node:path')
 const { once } = require('node:events')
-const { Acme } = require('../lib/acme/acme')
+const { Acme, openAcme } = require('../lib/acme/acme')
 const { Authority } = require('../lib/acme/authority')
 const { Http, sniOf } = require('../lib/acme/challenges')
 const { Requests } = require('../lib/acme/requests')
 const { renewAt, retryDelay, retryDelays } = require('../lib/acme/schedule')
 const { Store } = require('../lib/acme/store')
-const { fail } = require('../lib/errors')
+const { fail, systemError } = require('../lib/errors')
 const { serverOptions } = require('../lib/options')
 const { bareContext, contextOf, isBare } = require('../lib/tls-files')
 const { needAlknet } = require('./helpers/alknet')
@@ -611,6 +611,41 @@ describe('acme: a certificate that is kept valid', () => {
     assert(its.acme.dueAt.getTime() > its.now() + DAY)
     assert.strictEqual(its.asked, asked)
     its.acme.close()
+  })
+
+  const denied = async () => { throw systemError(Object.assign(new Error('no'), { code: 'EACCES', errno: -13 }), 'key', 'cannot read x: permission denied') }
+
+  it('stays, and no other is asked for, when what is kept cannot be read', async () => {
+    const its = await manager({ pair: pairOf(90), obtain: () => refused(), store: { readCertificate: denied } })
+    const context = await its.acme.contextFor({})
+    its.start()
+    const due = its.acme.dueAt.getTime()
+    await its.acme.refresh()
+    assert.deepStrictEqual(its.lines, [['error', 'kept certificate not read', { error: 'EACCES', problem: 'cannot read x: permission denied' }]])
+    assert.deepStrictEqual([its.acme.dueAt.getTime(), its.timers.length, its.shown], [due, 1, 0])
+    assert.strictEqual(its.acme.shownAt({}), context)
+    its.acme.close()
+  })
+
+  it('is not asked for sooner, for what cannot be read, when the last try has failed', async () => {
+    const its = await manager({ obtain: () => refused(), store: { readCertificate: denied } })
+    its.start()
+    await its.untilAsked()
+    await its.acme.refresh()
+    assert.strictEqual(await its.untilAsked(), MINUTE)
+    its.acme.close()
+  })
+
+  it('is not asked for at the start, for what is kept and cannot be read', async () => {
+    const options = { acmeCache: suite.dir(), acmeDirectory: 'https://ca.example/directory', acmeDomain: ['a.example'], acmeChallenge: 'tls-alpn-01', acmeCa: [] }
+    const store = new Store(options)
+    await store.prepare()
+    fs.mkdirSync(store.file)
+    const log = { warn: assert.fail }
+    await assert.rejects(openAcme(options, { contexts: () => [], log }), (err) => {
+      assert.deepStrictEqual([err.code, err.option], ['ERR_ALKNET_OPTION', 'acmeCache'])
+      return /cannot read .*: it is a directory$/.test(err.message)
+    })
   })
 
   it('holds back no renewal when it cannot be shown everywhere', async () => {

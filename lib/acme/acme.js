@@ -13,7 +13,7 @@
  */
 
 const { Backoff } = require('../backoff')
-const { fail } = require('../errors')
+const { fail, optionError } = require('../errors')
 const { bareContext, contextOf, describeCertificate, readTrusted } = require('../tls-files')
 const { Authority, readHmac } = require('./authority')
 const { Http, TlsAlpn } = require('./challenges')
@@ -185,15 +185,22 @@ class Acme {
 
   /**
    * Somebody has changed something: takes over what was put into the cache, and
-   * tries at once where the last try has failed, or where nothing is kept.
+   * tries at once where the last try has failed, or where nothing is kept. What
+   * cannot be read may be as good as what is in force, and changes nothing.
    */
   async refresh () {
-    const kept = await this._store.readCertificate().catch(() => null)
-    const shown = kept === null ? null : await this._remake(kept).catch(() => null)
+    let kept
+    try {
+      kept = await readKept(this._store)
+    } catch (err) {
+      this._log.error('kept certificate not read', { error: err.code, problem: err.message })
+      return
+    }
+    const shown = kept === null ? null : await this._remake(kept.pair).catch(() => null)
     if (this._stop.signal.aborted || this._attempt !== null) return
-    if (shown !== null && describeCertificate(kept.cert).fingerprint !== this.certificate?.fingerprint) {
+    if (shown !== null && kept.fingerprint !== this.certificate?.fingerprint) {
       this.problem = null
-      this._use(kept, shown)
+      this._use(kept.pair, shown)
       await this._spread()
     } else if (shown === null || this.problem !== null) {
       this._backoff.reset()
@@ -208,13 +215,24 @@ class Acme {
   }
 }
 
-/** What is kept, when it is of use now; else null. */
-async function readKept (store, log) {
+/** { pair, span, fingerprint } of what is kept; null: nothing is. Throws for what cannot be read, or is damaged. */
+async function readKept (store) {
+  const pair = await store.readCertificate()
+  return pair === null ? null : { pair, ...describeCertificate(pair.cert) }
+}
+
+/**
+ * The pair for a start, when it is of use now; else null. What cannot be read is
+ * no reason to ask for another at each start.
+ */
+async function openKept (store, log) {
   try {
-    const kept = await store.readCertificate()
-    if (kept !== null) await makeContext(kept, null)
-    return kept
+    const kept = await readKept(store)
+    if (kept === null) return null
+    await makeContext(kept.pair, null)
+    return kept.pair
   } catch (err) {
+    if (err.errno !== undefined) throw optionError('acmeCache', err.message, err)
     log.warn('kept certificate of no use', { error: err.code, problem: err.message })
     return null
   }
@@ -248,7 +266,7 @@ async function openAcme (options, { contexts, log }) {
   await store.prepare()
   const challenges = challengesOf(options, contexts)
   await challenges.prepare()
-  return new Acme({ store, authority, challenges, makeContext, log, pair: await readKept(store, log) })
+  return new Acme({ store, authority, challenges, makeContext, log, pair: await openKept(store, log) })
 }
 
 module.exports = { Acme, openAcme, openAuthority }
