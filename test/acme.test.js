@@ -11,11 +11,11 @@ const { Acme, openAcme } = require('../lib/acme/acme')
 const { Authority } = require('../lib/acme/authority')
 const { Http, sniOf } = require('../lib/acme/challenges')
 const { Requests } = require('../lib/acme/requests')
-const { renewAt, retryDelay, retryDelays } = require('../lib/acme/schedule')
+const { earliest, renewAt, retryDelay, retryDelays } = require('../lib/acme/schedule')
 const { Store } = require('../lib/acme/store')
 const { fail, systemError } = require('../lib/errors')
 const { serverOptions } = require('../lib/options')
-const { bareContext, contextOf, isBare } = require('../lib/tls-files')
+const { bareContext, contextOf, describeCertificate, isBare } = require('../lib/tls-files')
 const { needAlknet } = require('./helpers/alknet')
 const { need } = require('./helpers/proc')
 const { suiteScope, testScope } = require('./helpers/scope')
@@ -46,6 +46,14 @@ describe('acme: the schedule', () => {
     assert.strictEqual(retryDelay(MINUTE, 30), MINUTE)
     assert.strictEqual(retryDelay(MINUTE, 3600), HOUR)
     assert.strictEqual(retryDelay(MINUTE, 1e9), DAY)
+  })
+})
+
+describe('acme: a clock', () => {
+  it('is wrong that stands before there was anything to ask for, or before what was issued', () => {
+    assert.strictEqual(earliest(null), Date.UTC(2025, 0, 1))
+    assert.strictEqual(earliest({ from: 0, to: 1 }), Date.UTC(2025, 0, 1))
+    assert.strictEqual(earliest({ from: Date.UTC(2030), to: Date.UTC(2031) }), Date.UTC(2030))
   })
 })
 
@@ -407,14 +415,14 @@ describe('acme: a certificate that is kept valid', () => {
   const makeContext = (pair, alpn) => pair === null ? bareContext() : contextOf(Buffer.from(pair.cert), Buffer.from(pair.key), null, alpn)
 
   /** An Acme whose CA says what obtain says, and whose clock only goes when it is told to. */
-  async function manager ({ pair = null, obtain, store = {}, onContext = () => {} } = {}) {
-    let now = Date.now()
+  async function manager ({ pair = null, early, obtain, store = {}, now = Date.now(), onContext = () => {} } = {}) {
     const timers = []
     const lines = []
     const log = Object.fromEntries(['info', 'warn', 'error'].map((level) => [level, (event, fields) => lines.push([level, event, fields])]))
     const its = { writes: [], asked: 0, lines, timers, shown: 0 }
     its.acme = new Acme({
       pair,
+      early,
       makeContext,
       authority: {
         obtain: async (challenges, signal) => {
@@ -458,6 +466,11 @@ describe('acme: a certificate that is kept valid', () => {
       return waited
     }
     its.now = () => now
+    /** Somebody sets the clock. */
+    its.set = (ms) => {
+      for (const timer of timers) timer.at += ms - now
+      now = ms
+    }
     its.start = () => its.acme.start({
       onContext: () => {
         its.shown++
@@ -646,6 +659,69 @@ describe('acme: a certificate that is kept valid', () => {
       assert.deepStrictEqual([err.code, err.option], ['ERR_ALKNET_OPTION', 'acmeCache'])
       return /cannot read .*: it is a directory$/.test(err.message)
     })
+  })
+
+  it('waits for a clock that was never set, and says so once', async () => {
+    const its = await manager({ now: 3000, obtain: () => pairOf(90) })
+    its.start()
+    assert.strictEqual(await its.go(), 0)
+    for (let i = 0; i < 5; i++) assert.strictEqual(await its.go(), 10_000)
+    assert.deepStrictEqual(its.lines.map(([level, event]) => [level, event]), [
+      ['warn', 'no certificate yet: tls handshakes are refused'], ['error', 'no certificate asked for: the clock is wrong']
+    ])
+    assert.deepStrictEqual(its.lines[1][2], { clock: '1970-01-01T00:00:03.000Z', earliest: '2025-01-01T00:00:00.000Z' })
+    await assert.rejects(its.acme.renew(), { code: 'ERR_ALKNET_ACME', message: /the clock of this machine is wrong: it says 1970-01-01T/ })
+    assert.strictEqual(its.asked, 0)
+    its.set(Date.now())
+    await its.untilAsked()
+    assert.strictEqual(its.shown, 1)
+    its.acme.close()
+  })
+
+  it('is shown as soon as the clock says that it is valid, and none is asked for before', async () => {
+    const early = pairOf(90)
+    const from = describeCertificate(early.cert).span.from
+    const its = await manager({ now: from - 30 * DAY, early, obtain: () => refused() })
+    assert(isBare(await its.acme.contextFor({})))
+    its.start()
+    for (let i = 0; i < 5; i++) await its.go()
+    assert.deepStrictEqual(its.lines[1], ['error', 'no certificate asked for: the clock is wrong',
+      { clock: new Date(from - 30 * DAY).toISOString(), earliest: new Date(from).toISOString() }])
+    await its.acme.refresh() // nothing is kept in this test's cache: it is not asked for all the same
+    await its.go()
+    assert.strictEqual(its.shown, 0)
+    its.set(from)
+    await its.go()
+    while (its.timers.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    assert.deepStrictEqual([its.asked, its.shown], [0, 1])
+    assert.strictEqual(its.acme.certificate.span.from, from)
+    assert(its.acme.dueAt.getTime() > from + 59 * DAY)
+    its.acme.close()
+  })
+
+  it('is not replaced by one that is kept and not valid yet, nor is another asked for', async () => {
+    const [pair, kept] = [pairOf(90), pairOf(90)]
+    const from = describeCertificate(pair.cert).span.from
+    const its = await manager({ pair, now: from - DAY, obtain: () => refused(), store: { readCertificate: async () => kept } })
+    its.start()
+    const due = its.acme.dueAt.getTime()
+    await its.acme.refresh()
+    assert.deepStrictEqual([its.acme.dueAt.getTime(), its.shown, its.asked], [due, 0, 0])
+    its.acme.close()
+  })
+
+  it('is kept, and shown later, when it is not valid yet by this clock', async () => {
+    const pair = pairOf(90)
+    const { from } = describeCertificate(pair.cert).span
+    const its = await manager({ now: from - 5 * MINUTE, obtain: () => pair })
+    its.start()
+    await its.untilAsked()
+    assert.deepStrictEqual([its.writes, its.shown], [[pair], 0])
+    assert.match(its.lines.at(-1)[2].problem, /^the certificate is not valid before \S+Z, and the clock of this machine says \S+Z$/)
+    while (its.now() < from) await its.go()
+    while (its.timers.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    assert.deepStrictEqual([its.asked, its.shown], [1, 1])
+    its.acme.close()
   })
 
   it('holds back no renewal when it cannot be shown everywhere', async () => {

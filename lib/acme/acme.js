@@ -9,7 +9,9 @@
  *
  * Without a certificate the server runs, and refuses TLS handshakes, except
  * those by which a CA looks. Its clock goes by the time of day: a machine that
- * has slept is late, and does at once what is due.
+ * has slept is late, and does at once what is due. One whose clock was never set
+ * would take all certificates for early and ask for more of them: it waits for
+ * its clock, and shows then what it has.
  */
 
 const { Backoff } = require('../backoff')
@@ -17,13 +19,16 @@ const { fail, optionError } = require('../errors')
 const { bareContext, contextOf, describeCertificate, readTrusted } = require('../tls-files')
 const { Authority, readHmac } = require('./authority')
 const { Http, TlsAlpn } = require('./challenges')
-const { HOUR, nextAt, renewAt, retryDelay, retryDelays } = require('./schedule')
+const { HOUR, earliest, nextAt, renewAt, retryDelay, retryDelays } = require('./schedule')
 const { Store } = require('./store')
 
 const ATTEMPT_MS = 10 * 60_000
 
 // Until all threads show it: a reload that does not end is before it.
 const SPREAD_MS = 60_000
+
+// How often to look at a clock that is wrong.
+const CLOCK_MS = 10_000
 
 const CLOCK = {
   now: () => Date.now(),
@@ -34,9 +39,10 @@ const CLOCK = {
 class Acme {
   /**
    * store, authority, challenges: of their files. pair: { cert, key } that is
-   * kept, or null. makeContext(pair, alpn): a promise of the addon's TlsContext.
+   * kept, or null; early: one that is not valid yet. makeContext(pair, alpn): a
+   * promise of the addon's TlsContext.
    */
-  constructor ({ store, authority, challenges, pair, makeContext, log, clock = CLOCK, random = Math.random }) {
+  constructor ({ store, authority, challenges, pair, early = null, makeContext, log, clock = CLOCK, random = Math.random }) {
     this._store = store
     this._authority = authority
     this._makeContext = makeContext
@@ -54,7 +60,9 @@ class Acme {
     this.certificate = null
     /** Why there is no other: of the last try. */
     this.problem = null
+    this._hasSaidClock = false
     this._use(pair, new Map())
+    this._early = early
   }
 
   /** A promise of the context for a place, which may choose from protocols of its own. */
@@ -91,6 +99,7 @@ class Acme {
   // When the certificate in force is due, and how often to try then.
   _use (pair, shown) {
     this._pair = pair
+    this._early = null
     this._shown = shown // protocols => context
     this.certificate = pair === null ? null : describeCertificate(pair.cert)
     const span = this._span
@@ -114,7 +123,44 @@ class Acme {
 
   _tick () {
     if (this._clock.now() < this._due) return this._arm()
-    this.renew().catch(() => {}) // it has been logged
+    if (!this._isClockRight()) return this._awaitClock()
+    this._hasSaidClock = false
+    if (this._early !== null) this._showEarly()
+    else this.renew().catch(() => {}) // it has been logged
+  }
+
+  get _earliest () {
+    return earliest(this._early === null ? null : describeCertificate(this._early.cert).span)
+  }
+
+  _isClockRight () {
+    return this._clock.now() >= this._earliest
+  }
+
+  // One line: it may be long until somebody sets it.
+  _awaitClock () {
+    if (!this._hasSaidClock) {
+      const [clock, first] = [this._clock.now(), this._earliest].map((ms) => new Date(ms).toISOString())
+      this._log.error('no certificate asked for: the clock is wrong', { clock, earliest: first })
+    }
+    this._hasSaidClock = true
+    this._timer = this._clock.start(CLOCK_MS, () => this._tick())
+  }
+
+  // One that could not be shown yet, and may have expired meanwhile.
+  async _showEarly () {
+    const pair = this._early
+    const shown = await this._remake(pair).catch(() => null)
+    if (this._stop.signal.aborted || this._attempt !== null || this._early !== pair) return
+    this._early = null
+    if (shown !== null) await this._useKept(pair, shown)
+    this._arm()
+  }
+
+  async _useKept (pair, shown) {
+    this.problem = null
+    this._use(pair, shown)
+    await this._spread()
   }
 
   /** Resolves when all threads show what is in force; or do not, in a time that must not hold up what is due next. */
@@ -146,17 +192,31 @@ class Acme {
   async _try () {
     const late = AbortSignal.timeout(ATTEMPT_MS)
     try {
+      if (!this._isClockRight()) throw fail('ACME', 'acme', `the clock of this machine is wrong: it says ${new Date(this._clock.now()).toISOString()}`)
       const pair = await this._authority.obtain(this.challenges, AbortSignal.any([this._stop.signal, late]))
+      if (describeCertificate(pair.cert).span.from > this._clock.now()) await this._putBy(pair)
       const shown = await this._remake(pair)
-      await this._store.writeCertificate(pair).catch((err) => {
-        this._log.error('certificate not kept', { error: err.code, problem: err.message })
-      })
+      await this._keep(pair)
       await this._takeOver(pair, shown)
     } catch (err) {
       const why = late.aborted ? fail('TIMEOUT', 'acme', `no certificate within ${ATTEMPT_MS / 60_000} minutes`, { cause: err }) : err
       if (!this._stop.signal.aborted) this._fail(why)
       throw why
     }
+  }
+
+  async _keep (pair) {
+    await this._store.writeCertificate(pair).catch((err) => {
+      this._log.error('certificate not kept', { error: err.code, problem: err.message })
+    })
+  }
+
+  // By the CA's clock it is valid: to ask for another would change nothing.
+  async _putBy (pair) {
+    await this._keep(pair)
+    this._early = pair
+    const { from } = describeCertificate(pair.cert).span
+    throw fail('ACME', 'acme', `the certificate is not valid before ${new Date(from).toISOString()}, and the clock of this machine says ${new Date(this._clock.now()).toISOString()}`)
   }
 
   async _takeOver (pair, shown) {
@@ -196,12 +256,13 @@ class Acme {
       this._log.error('kept certificate not read', { error: err.code, problem: err.message })
       return
     }
-    const shown = kept === null ? null : await this._remake(kept.pair).catch(() => null)
+    const isEarly = kept !== null && kept.span.from > this._clock.now()
+    const shown = kept === null || isEarly ? null : await this._remake(kept.pair).catch(() => null)
     if (this._stop.signal.aborted || this._attempt !== null) return
-    if (shown !== null && kept.fingerprint !== this.certificate?.fingerprint) {
-      this.problem = null
-      this._use(kept.pair, shown)
-      await this._spread()
+    if (isEarly) {
+      if (this._pair === null) this._early = kept.pair
+    } else if (shown !== null && kept.fingerprint !== this.certificate?.fingerprint) {
+      await this._useKept(kept.pair, shown)
     } else if (shown === null || this.problem !== null) {
       this._backoff.reset()
       this._due = this._clock.now()
@@ -222,19 +283,20 @@ async function readKept (store) {
 }
 
 /**
- * The pair for a start, when it is of use now; else null. What cannot be read is
- * no reason to ask for another at each start.
+ * The same for a start: { pair } to be shown now, { early } later. What cannot
+ * be read is no reason to ask for another at each start.
  */
 async function openKept (store, log) {
   try {
     const kept = await readKept(store)
-    if (kept === null) return null
+    if (kept === null) return { pair: null }
+    if (kept.span.from > Date.now()) return { pair: null, early: kept.pair }
     await makeContext(kept.pair, null)
-    return kept.pair
+    return { pair: kept.pair }
   } catch (err) {
     if (err.errno !== undefined) throw optionError('acmeCache', err.message, err)
     log.warn('kept certificate of no use', { error: err.code, problem: err.message })
-    return null
+    return { pair: null }
   }
 }
 
@@ -266,7 +328,7 @@ async function openAcme (options, { contexts, log }) {
   await store.prepare()
   const challenges = challengesOf(options, contexts)
   await challenges.prepare()
-  return new Acme({ store, authority, challenges, makeContext, log, pair: await openKept(store, log) })
+  return new Acme({ store, authority, challenges, makeContext, log, ...await openKept(store, log) })
 }
 
 module.exports = { Acme, openAcme, openAuthority }

@@ -49,4 +49,12 @@ function retryDelay (delayMs, retryAfter = 0) {
   return Math.max(delayMs, Math.min(retryAfter * 1000, PATIENCE))
 }
 
-module.exports = { HOUR, nextAt, renewAt, retryDelay, retryDelays }
+// What a clock without a battery shows is long before anybody could run this.
+const FIRST_USE = Date.UTC(2025, 0, 1)
+
+/** When it is now at the earliest. span: of a certificate that has been issued, or null. */
+function earliest (span) {
+  return Math.max(FIRST_USE, span?.from ?? FIRST_USE)
+}
+
+module.exports = { HOUR, earliest, nextAt, renewAt, retryDelay, retryDelays }
