@@ -98,8 +98,9 @@ describe('options', () => {
     wrong({ ...tls, stealthUpstream: 'http://a' }, 'stealthUpstream', /only with stealth/)
     for (const url of ['https://a', 'http://', 'http://a/b', 'http://u@a', 'http://a:0', 'http://a:70000', 'a:1', 5]) wrong({ ...tls, stealth: true, stealthUpstream: url }, 'stealthUpstream', /must be/)
     for (const name of ['', ' a', 'a\nb', 'a'.repeat(65), 'ä']) wrong({ ...tls, stealth: true, stealthServer: name }, 'stealthServer', /what a web server calls itself/)
-    const { places, stealthUpstream, stealthServer } = serverOptions({ ...SERVER, ...tls, stealth: true, stealthUpstream: 'http://[::1]:8080' })
+    const { places, stealthUpstream, stealthServer, stealthHeadTimeout, stealthIdleTimeout } = serverOptions({ ...SERVER, ...tls, stealth: true, stealthUpstream: 'http://[::1]:8080' })
     assert.deepStrictEqual([places[0].stealth, stealthUpstream.host, stealthUpstream.port, stealthServer], [true, '::1', 8080, 'nginx/1.22.1'])
+    assert.deepStrictEqual([stealthHeadTimeout, stealthIdleTimeout], [60, 75]) // nginx's client_header_timeout and keepalive_timeout
     assert.strictEqual(serverOptions({ ...SERVER, listeners: [{ ...tls, stealth: false }, tls], stealth: true }).places.filter((one) => one.stealth).length, 1)
     refuses(() => clientOptions({ ...CLIENT, stealthSecret: 'x' }), 'stealthSecret', /only with the transport tls/)
   })

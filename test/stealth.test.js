@@ -3,6 +3,7 @@
 /** Stealth, at the API: who is let in, who is a visitor, and what is kept of them. */
 
 const assert = require('assert')
+const { createHmac } = require('crypto')
 const dns = require('dns')
 const { once } = require('events')
 const { readFileSync } = require('fs')
@@ -22,6 +23,8 @@ const SECRET = Buffer.from('a secret of this test, and no other')
 const OTHER = Buffer.from('another secret, of somebody else')
 // What a client finds where there is no SSH: native says so, libssh that it is over.
 const NO_SSH = ({ code }) => ['ERR_ALKNET_PROTO', 'ERR_ALKNET_LOST'].includes(code)
+// Of OpenSSL's options: without it TLS 1.2 has no keys to show a secret with.
+const NO_EXTENDED_MASTER_SECRET = 1
 const BANNER = 'SSH-2.0-OpenSSH_9.6\r\n'
 
 describe('stealth', function () {
@@ -92,6 +95,46 @@ describe('stealth', function () {
     })
   }
 
+  /** What a client says first, of keys as Node gives them. */
+  function greeting (socket, secret) {
+    const key = socket.exportKeyingMaterial(32, 'EXPORTER-alknet-stealth')
+    return `GET /${createHmac('sha256', secret).update(key).digest('base64url')} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`
+  }
+
+  async function secured (port, options) {
+    const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, servername: 'localhost', ...options })
+    scope.defer(() => { socket.destroy() })
+    socket.on('error', () => {}) // its end shows in the assertions
+    await once(socket, 'secureConnect')
+    return socket
+  }
+
+  for (const version of ['TLSv1.2', 'TLSv1.3']) {
+    it(`lets in who shows the secret with keys of another's ${version}`, async () => {
+      const { server, port, login } = await stealthy({ stealthSecret: SECRET })
+      const only = { minVersion: version, maxVersion: version }
+      const socket = await secured(port, only)
+      assert.strictEqual(socket.getProtocol(), version)
+      socket.write(greeting(socket, SECRET))
+      await echo(await login({ transport: undefined, server: undefined, tlsCa: undefined, stream: socket }))
+      for (const said of [greeting(socket, SECRET), greeting(await secured(port, only), OTHER)]) {
+        const stranger = await secured(port, only)
+        stranger.write(said)
+        assert.match(await textOf(stranger), /^HTTP\/1\.1 404 /)
+      }
+      await counts(server, ({ visitors }) => visitors.served === 2)
+      assert.strictEqual(server.stats().accepted, 1)
+    })
+  }
+
+  it('takes no secret over TLS 1.2 whose keys a third could know', async () => {
+    const { server, port } = await stealthy({ stealthSecret: SECRET })
+    const socket = await secured(port, { maxVersion: 'TLSv1.2', secureOptions: NO_EXTENDED_MASTER_SECRET })
+    socket.write(greeting(socket, SECRET))
+    assert.match(await textOf(socket), /^HTTP\/1\.1 404 /)
+    assert.strictEqual(server.stats().accepted, 0)
+  })
+
   it('takes the secret from a file, with blanks around it', async () => {
     const file = scope.file('secret', `${SECRET}\n`)
     const { login } = await stealthy({ stealthSecret: file })
@@ -128,7 +171,6 @@ describe('stealth', function () {
   })
 
   it('is closed by a client that cannot show the secret there', async () => {
-    const NO_EXTENDED_MASTER_SECRET = 1 // of OpenSSL's options: without it TLS 1.2 has no keys for that
     const server = tls.createServer({ cert: readFileSync(id.cert), key: readFileSync(id.key), maxVersion: 'TLSv1.2', secureOptions: NO_EXTENDED_MASTER_SECRET })
     server.listen(0, '127.0.0.1')
     scope.defer(() => server.close())

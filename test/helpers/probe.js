@@ -57,7 +57,7 @@ class Watched extends Duplex {
 class Probe {
   constructor () {
     this.said = Buffer.alloc(0)
-    this._waiting = []
+    this._waiting = new Set()
     this.end = null // 'fin' or 'rst'
     this.began = performance.now()
     this.elapsed = null // in ms, until its end
@@ -112,7 +112,14 @@ class Probe {
   async hear (pattern, times = 1) {
     const enough = () => this.end !== null || this.said.toString('latin1').split(pattern).length > times
     if (enough()) return
-    await new Promise((resolve) => this._waiting.push(() => { if (enough()) resolve() }))
+    await new Promise((resolve) => {
+      const check = () => {
+        if (!enough()) return
+        this._waiting.delete(check)
+        resolve()
+      }
+      this._waiting.add(check)
+    })
   }
 
   write (bytes) {

@@ -98,6 +98,28 @@ describe('stealth beside nginx', function () {
   it('answers who speaks no TLS', () => compare(plain, { secure: null }))
   it('answers who speaks no TLS, byte by byte', () => compare(plain, { secure: null, piece: 1 }))
 
+  it('ends a connection at the same request', async () => {
+    const MANY = 1000 // keepalive_requests
+    const answers = ({ said }) => said.split('HTTP/1.1 404 ').length - 1
+    const oneByOne = async (port) => {
+      const probe = await new Probe().open(port, {})
+      for (let i = 1; i <= MANY; i++) {
+        await probe.write(Buffer.from(get()))
+        await probe.hear('</html>', i)
+      }
+      await probe.ended
+      probe.close()
+      return seen(probe)
+    }
+    const atOnce = (port) => ask(port, ['', get().repeat(MANY + 2)], {})
+    for (const all of [atOnce, oneByOne]) {
+      const [theirs, mine] = await Promise.all([nginx, ours].map(({ port }) => all(port)))
+      assert.deepStrictEqual([answers(theirs), answers(mine)], [MANY, MANY])
+      // Not assert's own comparison, which would spell out the difference of 300 KB.
+      for (const what of ['said', 'records', 'end']) assert(mine[what] === theirs[what], `${what} is another: ${mine[what].slice(-400)}\nnginx: ${theirs[what].slice(-400)}`)
+    }
+  })
+
   describe('with short limits', () => {
     const SECONDS = 2
     let quick
