@@ -209,6 +209,25 @@ function checkText (line) {
   if (line.includes('\r')) bad('has a carriage return in it (lines must end with a line feed)')
 }
 
+// PEM, and the private keys of OpenSSH: headers, lines of base64, and an end.
+const PEM_BEGIN = /^-----BEGIN ([A-Z0-9 ]{1,64})-----$/
+const PEM_INSIDE = /^(?:[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9-]+: .*|-----END [A-Z0-9 ]{1,64}-----)$/
+
+/**
+ * Tells of each line in turn whether it is a part of something that somebody has
+ * taken for a file of public keys, and throws at its first. The others are not
+ * told of: it may be a private key, and a message of any of it would be in a log.
+ */
+function framed () {
+  let isInside = false
+  return (line) => {
+    const begin = PEM_BEGIN.exec(line)
+    isInside = begin !== null || (isInside && PEM_INSIDE.test(line))
+    if (begin === null) return isInside
+    return bad(`${begin[1].endsWith('PRIVATE KEY') ? 'a private key' : 'PEM'} begins here; the line of a public key (mostly in a .pub file) is wanted`)
+  }
+}
+
 /**
  * Parses a file. Gives { entries, problems }: entries in file order, each with
  * its `line` from 1; problems as [{ line, message }].
@@ -226,10 +245,11 @@ function parseAuthorizedKeys (input, { certAuthority = false } = {}) {
     return { entries, problems: [{ line: 0, message: `the file is longer than ${MAX_FILE} bytes` }] }
   }
   text = text.replace(/^\u00ef\u00bb\u00bf/, '')
+  const isFramed = framed()
   text.split('\n').forEach((raw, index) => {
     const line = raw.replace(/\r$/, '').replace(/^[ \t]+/, '')
-    if (line === '' || line.startsWith('#')) return
     try {
+      if (isFramed(line.trimEnd()) || line === '' || line.startsWith('#')) return
       checkText(line)
       entries.push({ ...parseLine(line, certAuthority), line: index + 1 })
     } catch (err) {

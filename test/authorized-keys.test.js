@@ -32,6 +32,25 @@ function bad (line, pattern) {
 }
 
 describe('authorized_keys', () => {
+  it('quotes nothing of a private key that is taken for them', () => {
+    const secret = 'AAAECoyfdeXKw6'
+    for (const [kind, what, inside] of [
+      ['OPENSSH PRIVATE KEY', /^a private key begins here.*\.pub/, [`b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAA${secret}`, `${secret}+fSsSC==`]],
+      ['RSA PRIVATE KEY', /^a private key begins here/, ['Proc-Type: 4,ENCRYPTED', 'DEK-Info: AES-128-CBC,00', '', `${secret}`]],
+      ['CERTIFICATE', /^PEM begins here/, [secret]]
+    ]) {
+      const text = [`${KEY} first`, `-----BEGIN ${kind}-----`, ...inside, `-----END ${kind}-----`, '', `${KEY} last`, secret.slice(1)].join('\r\n')
+      const { entries, problems } = parseAuthorizedKeys(text)
+      assert.deepStrictEqual(entries.map((e) => e.comment), ['first', 'last'])
+      assert.strictEqual(problems.length, 2, 'its beginning, and the lone word, which is a line of its own')
+      assert.strictEqual(problems[0].line, 2)
+      assert.match(problems[0].message, what)
+      assert.ok(!problems[0].message.includes(secret))
+    }
+    const torn = parseAuthorizedKeys(`-----BEGIN OPENSSH PRIVATE KEY-----\n${secret}\n${KEY}\n`)
+    assert.deepStrictEqual([torn.entries.length, torn.problems.length], [1, 1])
+  })
+
   it('reads keys with and without comment and options', () => {
     const { entries, problems } = parseAuthorizedKeys([
       '# a comment', '', '  \t ', KEY, `${KEY} me @ home`, `\t ${KEY}  spaced`, `restrict ${KEY}`, `pty,command="a \\"b\\" c, d" ${KEY}`, `${KEY}\r`
