@@ -41,9 +41,12 @@ function formatError (format, name, text) {
  * @returns {Promise<object>} the addon's Key
  */
 async function loadPrivateKey (source, { option, passphrase, signal }) {
-  const { data, name } = await readInput(source, option, MAX_KEY_FILE, checkMode)
+  let stats = null
+  const { data, name } = await readInput(source, option, MAX_KEY_FILE, (found) => { stats = found })
   try {
     const text = data.toString('latin1')
+    // A public key is for everybody to read.
+    if (stats !== null && !PUBLIC_LINE.test(text)) checkMode(stats, name)
     const format = binding.keyFormat(text)
     if (format === 'pem' || format === 'unknown') throw formatError(format, name, text)
     let answer = null

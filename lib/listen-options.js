@@ -73,7 +73,7 @@ function placesOf (list, { transport, tlsCert, tlsKey, tlsAlpn, acmeDomain, stea
 function checkPlaces (places, option, options) {
   if (options.acmeDomain !== undefined) checkAcme(places, options)
   for (const place of places.filter((one) => one.transport === 'tls' && !one.isAcme)) {
-    if (place.tlsCert === undefined) throw optionError(option('tlsCert'), 'is required for tls: the certificate and those it was signed with, PEM; or acmeDomain, to be given one')
+    if (place.tlsCert === undefined) throw optionError(option('tlsCert'), 'is required for tls: the certificate and those it was signed with, PEM; or have a CA give one (acme-domain)')
     if (place.tlsKey === undefined) throw optionError(option('tlsKey'), 'is required for tls: the certificate\'s private key, PEM')
   }
   for (const one of options.listeners ?? []) {

@@ -52,6 +52,8 @@ describe('private keys', () => {
   it('are refused in a sentence when they are something else', async () => {
     await assert.rejects(load('pem')(file, { option: 'identity' }), { code: 'ERR_ALKNET_KEY', message: /PEM.*ssh-keygen -p -f/ })
     await assert.rejects(load('unknown')(file, { option: 'identity' }), { message: /not an OpenSSH private key/ })
+    fs.writeFileSync(`${file}.pub`, 'ssh-ed25519 AAAA', { mode: 0o644 })
+    await assert.rejects(load('unknown')(`${file}.pub`, { option: 'identity' }), { message: /is a public key.*without \.pub/ })
     await assert.rejects(load('unknown')(Buffer.from('ssh-ed25519 AAAA'), { option: 'identity' }), { message: /identity is a public key/ })
   })
 
