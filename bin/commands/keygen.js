@@ -24,11 +24,18 @@ function problem (message) {
 /** Creates file; one that is there already stays, unless force. */
 async function create (file, data, mode, force) {
   if (force) await fs.rm(file, { force: true })
+  const failed = (err) => {
+    if (err.code === 'EEXIST') return problem(`${file} exists already; --force replaces it`)
+    return Object.assign(err, { message: `cannot write ${file}: ${err.message.replace(/, (open|write)\b.*$/s, '')}`, stage: 'file' })
+  }
+  const handle = await fs.open(file, 'wx', mode).catch((err) => { throw failed(err) })
   try {
-    await fs.writeFile(file, data, { mode, flag: 'wx' })
+    await handle.writeFile(data)
   } catch (err) {
-    if (err.code === 'EEXIST') throw problem(`${file} exists already; --force replaces it`)
-    throw Object.assign(err, { message: `cannot write ${file}: ${err.code}`, stage: 'file' })
+    await fs.rm(file, { force: true }) // a part of it
+    throw failed(err)
+  } finally {
+    await handle.close()
   }
 }
 

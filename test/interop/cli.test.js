@@ -8,10 +8,11 @@ const crypto = require('node:crypto')
 const { once } = require('node:events')
 const fs = require('node:fs')
 const path = require('node:path')
-const { connectArgs, needAlknet, runAlknet, runConnect, startAlknet, startConnect, startServe } = require('../helpers/alknet')
+const { bin, connectArgs, needAlknet, runAlknet, runConnect, startAlknet, startConnect, startServe } = require('../helpers/alknet')
 const { key, keyOf } = require('../helpers/keys')
 const { closed, echoServer, expectEcho, freePort, listen, readAll, readBytes } = require('../helpers/net')
 const { needSshd, startSshd } = require('../helpers/openssh')
+const { run } = require('../helpers/proc')
 const { suiteScope, testScope } = require('../helpers/scope')
 const { socksOpen } = require('../helpers/socks')
 
@@ -77,6 +78,15 @@ describe('cli: usage and configuration, exit 2', function () {
   this.timeout(60000)
   const scope = testScope()
   before(function () { needAlknet(this) })
+
+  for (const [what, pattern] of [
+    ['me@example.com', /--server: "me@example\.com": write host\[:port\] alone; the user has an option of its own/],
+    ['ssh://example.com', /--server: "ssh:\/\/example\.com": a URL is not taken: write host\[:port\]/]
+  ]) {
+    it(`what ssh takes: ${what}`, async () => {
+      checkRefusal(await runAlknet(scope, ['connect', '--server', what, '--identity', key('ed25519', 'user').path]), 2, pattern)
+    })
+  }
 
   for (const [args, suggestion] of [
     [['serv'], /serve/],
@@ -299,6 +309,15 @@ describe('cli: keygen', function () {
     assert.strictEqual(code, 2)
     assert.strictEqual(fs.readFileSync(`${file}.pub`, 'utf8'), 'precious')
     assert.ok(!fs.existsSync(file), 'a private key without its public one was left behind')
+  })
+
+  it('leaves nothing behind where the disk is full', async () => {
+    const dir = scope.dir()
+    // Node ignores the signal of this limit: a write fails then.
+    const { code, stderr } = await run(scope, 'sh', ['-c', 'ulimit -f 0; exec "$@"', 'sh', process.execPath, bin, 'keygen', '-f', path.join(dir, 'id')])
+    assert.strictEqual(code, 1)
+    assert.match(stderr, /^alknet: cannot write \S+id\.pub: EFBIG: file too large\n$/)
+    assert.deepStrictEqual(fs.readdirSync(dir), [])
   })
 
   for (const args of [['-t', 'dsa'], ['-t', 'ssh-rsa'], ['-f', '/nonexistent/dir/id'], ['-f', ''], ['extra']]) {
