@@ -157,16 +157,16 @@ const plain = [
   ['a NUL', '\0']
 ]
 
-/** Instead of a ClientHello; whatever begins like one of TLS, or of SSL 2. */
+/** Instead of a ClientHello; whatever begins like one of TLS, or of SSL 2: [name, bytes, by how many of them nginx is decided]. */
 const handshakes = [
   ['a record of nothing', '\x16\x03\x01\x00\x00'],
   ['a message that is none', '\x16\x03\x01\x00\x04abcd'],
   ['a record that is too long', '\x16\x03\x01\xff\xff'],
-  ['a version of nobody', `\x16\x09\x09\x00\x05${'a'.repeat(20)}`],
+  ['a version of nobody', `\x16\x09\x09\x00\x05${'a'.repeat(20)}`, 5],
   ['SSL 2', '\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10'],
-  ['garbage above 127', `\xff${'a'.repeat(40)}`],
+  ['garbage above 127', `\xff${'a'.repeat(40)}`, 5],
   ['an alert', '\x16\x03\x01\x00\x02\x02\x28'],
-  ['HTTP behind the first byte', '\x16GET / HTTP/1.1\r\n\r\n']
+  ['HTTP behind the first byte', '\x16GET / HTTP/1.1\r\n\r\n', 5]
 ]
 
 module.exports = { ending, get, handshakes, plain, staying }

@@ -132,7 +132,9 @@ describe('stealth beside nginx', function () {
     })
 
     it('has the alerts of TLS', () => compare(handshakes, { secure: null }, quick))
-    it('has the alerts of TLS, byte by byte', () => compare(handshakes, { secure: null, piece: 1 }, quick))
+    // A byte that comes when nginx has closed is answered by a reset, or is not: it is a matter of chance.
+    const decided = handshakes.map(([name, text, enough]) => [name, text.slice(0, enough)])
+    it('has the alerts of TLS, byte by byte', () => compare(decided, { secure: null, piece: 1 }, quick))
 
     /** What both do with a client that does this, and when they end it. */
     async function bothEnd (act, secure) {
