@@ -24,8 +24,16 @@ async function main () {
   return process.exitCode ?? 0
 }
 
-// Whoever reads our output may leave; a server does not end because of that.
-for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+// Whoever reads our output may leave, and a terminal be closed; a server does not
+// end because of that. What a full disk did not take is told at the end.
+let unwritten = null
+process.stdout.on('error', (err) => { if (!['EPIPE', 'EIO'].includes(err.code)) unwritten = err })
+process.stderr.on('error', () => {})
+process.on('exit', (code) => {
+  if (unwritten === null || code !== 0) return
+  process.stderr.write(lastWord(Object.assign(unwritten, { message: `not all of the output could be written: ${unwritten.code}` })))
+  process.exitCode = 1
+})
 
 forgetLostTerminals()
 main().then((code) => { process.exitCode = code })

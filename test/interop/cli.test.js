@@ -547,6 +547,16 @@ describe('cli: signals', function () {
     assert.strictEqual(proc.output, '')
   })
 
+  it('1, and a word, when the output could not be written', async function () {
+    if (!fs.existsSync('/dev/full')) {
+      console.log('    (skipped: there is no /dev/full)')
+      return this.skip()
+    }
+    const { code, stderr } = await run(scope, 'sh', ['-c', '"$@" >/dev/full', 'sh', process.execPath, bin, 'completion', 'bash'])
+    assert.strictEqual(stderr, 'alknet: not all of the output could be written: ENOSPC\n')
+    assert.strictEqual(code, 1)
+  })
+
   it('a reader of stdout that goes away does not end it', async () => {
     const server = await startServe(scope)
     const client = await startConnect(scope, server)
