@@ -548,7 +548,7 @@ static void check_sums(const conn_t *n)
   }
   CHECK(busy == n->busy && ghosts == n->ghosts);
   CHECK(busy <= n->max && n->slots_len <= IDS);
-  CHECK(promised <= n->promised);
+  CHECK(promised <= n->promised && promised <= n->memory_max);
 }
 
 static void step(uint8_t op)

@@ -1013,24 +1013,28 @@ static void memory_is_shared(void **state)
   conn_test_t *tiny =
     begin_with(state, true, (alk_session_opts_t){.window_max = 1}, &events);
   hear_open(tiny, 0);
-  assert_int_equal(chan_of(tiny->r[0].s)->window.size, WINDOW_MIN);
+  assert_int_equal(chan_of(tiny->r[0].s)->window.size, DATA_MAX);
   finish(tiny);
-  alk_session_opts_t opts = {.memory_max = 4 * 1024 * 1024};
+  alk_session_opts_t opts = {.memory_max = 4 * 1024 * 1024,
+                             .max_channels = 200};
   conn_test_t *t = begin_with(state, true, opts, &events);
+  uint32_t least = window_least(opts.memory_max, opts.max_channels);
   for (uint32_t i = 0; i < 200; i++)
     hear_open(t, i);
   uint64_t sum = 0;
   for (int i = 0; i < 200; i++) {
     uint32_t size = chan_of(t->r[i].s)->window.size;
-    assert_true(size >= WINDOW_MIN && size <= opts.memory_max / WINDOW_SHARE);
+    assert_true(size >= least);
+    assert_true(size <= least + opts.memory_max / WINDOW_SHARE);
     sum += size;
   }
   assert_int_equal(sum, t->f->s.conn->promised);
-  assert_true(sum <= opts.memory_max + (uint64_t) 200 * WINDOW_MIN);
+  assert_true(sum <= opts.memory_max);
   for (int i = 0; i < 200; i++)
     alk_stream_close(t->r[i].s);
   settle(t);
   assert_int_equal(t->f->s.conn->promised, 0);
+  assert_int_equal(t->f->s.conn->windows, 0);
   assert_int_equal(t->f->s.conn->ghosts, 200);
   finish(t);
 }

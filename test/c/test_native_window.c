@@ -18,6 +18,7 @@ enum {
   PACKET = 32 * 1024,
   RING = 4096,
   ROOM = 62 * MIB,
+  LEAST = 16 * 1024,
   FOREVER = 1 << 30
 };
 
@@ -156,7 +157,7 @@ static void run(sim_t *m, double seconds)
   if (m->w.size == 0) {
     if (m->max == 0) m->max = WINDOW_MAX_DEFAULT;
     if (m->room == 0) m->room = ROOM;
-    window_init(&m->w, window_first(m->max, m->room));
+    window_init(&m->w, window_first(m->max, LEAST, m->room));
     m->peer_left = m->w.size;
   }
   while (m->now_us < until)
@@ -270,7 +271,7 @@ static void memory_bounds_growth(void **state)
     .rtt_us = 100000, .step_us = 100, .link = 125, .room = 3 * MIB};
   run(&m, 5);
   assert_int_equal(m.room, 0);
-  assert_int_equal(m.w.size, 3 * MIB + 3 * MIB / WINDOW_SHARE);
+  assert_int_equal(m.w.size, LEAST + 3 * MIB / WINDOW_SHARE + 3 * MIB);
 }
 
 static void the_option_bounds_growth(void **state)
@@ -282,32 +283,53 @@ static void the_option_bounds_growth(void **state)
   assert_int_equal(m.w.size, 3 * MIB);
 }
 
-/* A small one that memory shortage has made grows where it is needed. */
 static void the_smallest_window_works(void **state)
 {
   (void) state;
   static sim_t m = {.rtt_us = 60, .step_us = 10, .link = 100, .room = 1};
   run(&m, 1);
-  assert_int_equal(m.w.size, WINDOW_MIN);
+  assert_int_equal(m.w.size, LEAST);
   assert_true(m.got > 10 * MIB);
+}
+
+/* All that there can be, one after the other, as conn.c has it. */
+static uint64_t promised_to_all(uint64_t memory, uint32_t channels)
+{
+  uint32_t least = window_least(memory, channels);
+  uint64_t promised = 0;
+  for (uint32_t i = 0; i < channels; i++) {
+    uint64_t kept = (uint64_t) (channels - i) * least;
+    if (kept > memory / WINDOW_KEPT) kept = memory / WINDOW_KEPT;
+    uint64_t taken = promised + kept;
+    uint64_t room = taken < memory ? memory - taken : 0;
+    uint32_t size = window_first(WINDOW_MAX_DEFAULT, least, room);
+    assert_true(size >= least && size <= WINDOW_START);
+    if (memory == WINDOW_MEMORY_DEFAULT && i < 4)
+      assert_int_equal(size, WINDOW_START);
+    if (memory == WINDOW_MEMORY_DEFAULT && i < 64)
+      assert_true(size >= WINDOW_MIN);
+    promised += size;
+  }
+  return promised;
 }
 
 static void first_sizes(void **state)
 {
   (void) state;
-  uint64_t room = WINDOW_MEMORY_DEFAULT;
   uint32_t max = WINDOW_MAX_DEFAULT;
-  int big = 0, small = 0;
-  for (int i = 0; i < 1024; i++) {
-    uint32_t size = window_first(max, room);
-    assert_true(size >= WINDOW_MIN && size <= WINDOW_START);
-    big += size == WINDOW_START;
-    small += size == WINDOW_MIN;
-    room = size < room ? room - size : 0;
-  }
-  assert_true(big >= 16 && small > 0);
-  assert_int_equal(window_first(WINDOW_MIN, UINT64_MAX), WINDOW_MIN);
-  assert_int_equal(window_first(max, 0), WINDOW_MIN);
+  assert_true(promised_to_all(WINDOW_MEMORY_DEFAULT, 1024) <=
+              WINDOW_MEMORY_DEFAULT);
+  assert_true(promised_to_all(WINDOW_MEMORY_DEFAULT, 16384) <=
+              WINDOW_MEMORY_DEFAULT);
+  assert_true(promised_to_all(WINDOW_MEMORY_DEFAULT, 65536) <=
+              WINDOW_MEMORY_DEFAULT + 65536 * WINDOW_TINY);
+  assert_true(promised_to_all(MIB, 256) <= MIB);
+  assert_true(promised_to_all(MIB, 1024) <= 2 * MIB);
+  assert_int_equal(window_least(WINDOW_MEMORY_DEFAULT, 1024), LEAST);
+  assert_int_equal(window_least(UINT32_MAX, 1), WINDOW_MIN);
+  assert_int_equal(window_first(1000, LEAST, UINT64_MAX / 2), 1000);
+  assert_int_equal(window_first(max, LEAST, UINT64_MAX / 2), WINDOW_START);
+  assert_int_equal(window_first(max, LEAST, 0), LEAST);
 }
 
 static void overuse_is_refused(void **state)

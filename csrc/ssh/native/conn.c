@@ -103,7 +103,12 @@ uint64_t conn_now(const session_t *s)
 
 uint64_t conn_room(const conn_t *n)
 {
-  return n->promised < n->memory_max ? n->memory_max - n->promised : 0;
+  /* One that was refused has its window until its owner has heard of it. */
+  uint32_t to_come = n->max > n->windows ? n->max - n->windows : 0;
+  uint64_t kept = (uint64_t) to_come * n->window_least;
+  if (kept > n->memory_max / WINDOW_KEPT) kept = n->memory_max / WINDOW_KEPT;
+  uint64_t taken = n->promised + kept;
+  return taken < n->memory_max ? n->memory_max - taken : 0;
 }
 
 /* Numbers are used again in the order in which they became free, so that what a
@@ -173,7 +178,9 @@ static bool is_crowded(const conn_t *n)
 static void promise(chan_t *c)
 {
   conn_t *n = chan_conn(c);
-  window_init(&c->window, window_first(n->window_max, conn_room(n)));
+  window_init(&c->window,
+              window_first(n->window_max, n->window_least, conn_room(n)));
+  n->windows++;
   n->promised += c->window.size;
 }
 
@@ -195,6 +202,7 @@ void conn_gone(chan_t *c)
   list_remove(&n->dirty, &c->dirty);
   list_remove(&n->writers, &c->writer);
   leave_slot(n, c);
+  if (c->window.size > 0) n->windows--;
   n->promised -= c->window.size;
   n->streams--;
   alk_emit_close(chan_stream(c));
@@ -565,9 +573,10 @@ conn_t *conn_new(session_t *s, const alk_session_opts_t *opts)
   n->first_free = NO_ID;
   n->max = opts->max_channels > 0 ? opts->max_channels : CHANNELS_DEFAULT;
   n->window_max = opts->window_max > 0 ? opts->window_max : WINDOW_MAX_DEFAULT;
-  if (n->window_max < WINDOW_MIN) n->window_max = WINDOW_MIN;
+  if (n->window_max < DATA_MAX) n->window_max = DATA_MAX;
   n->memory_max =
     opts->memory_max > 0 ? opts->memory_max : WINDOW_MEMORY_DEFAULT;
+  n->window_least = window_least(n->memory_max, n->max);
   list_init(&n->dirty);
   list_init(&n->writers);
   return n;

@@ -85,7 +85,8 @@ struct conn {
   uint32_t first_free, last_free; /* NO_ID: none is free */
   uint32_t max, busy, ghosts;     /* busy: chans and abandoned ones */
   size_t streams;                 /* not gone yet, with or without a slot */
-  uint32_t window_max;
+  uint32_t window_max, window_least;
+  uint32_t windows;              /* how many channels have one */
   uint64_t memory_max, promised; /* bytes of all windows */
   list_t dirty;                  /* something is to be told or said */
   list_t writers;   /* have bytes or an end to send, and a window for it */

@@ -5,11 +5,17 @@
 
 enum { NO_ROUND, BEFORE_EDGE, AT_EDGE, BEYOND_EDGE };
 
-uint32_t window_first(uint32_t max, uint64_t room)
+uint32_t window_least(uint64_t memory, uint32_t channels)
 {
-  uint64_t size = room / WINDOW_SHARE;
+  uint64_t least = memory / WINDOW_KEPT / channels;
+  if (least < WINDOW_TINY) return WINDOW_TINY;
+  return least < WINDOW_MIN ? (uint32_t) least : WINDOW_MIN;
+}
+
+uint32_t window_first(uint32_t max, uint32_t least, uint64_t room)
+{
+  uint64_t size = least + room / WINDOW_SHARE;
   if (size > WINDOW_START) size = WINDOW_START;
-  if (size < WINDOW_MIN) size = WINDOW_MIN;
   return size < max ? (uint32_t) size : max;
 }
 

@@ -17,6 +17,10 @@
  * does so for long enough to be seen; of the largest window in small parts, for
  * what is given back late is missing on a long way.
  *
+ * The sizes of all windows of a session do not exceed its memory. A part of it
+ * is kept for channels to come, a little for each; what those that there are
+ * have besides they take from the rest, and the fewer they are the more.
+ *
  * Times are those of uv_now(), in ms. Less than WINDOW_STALL_MIN_MS is not told
  * from the clock's own steps (2 MiB in 2 ms are 1 GB/s); in a round of more
  * than WINDOW_RTT_MAX_MS the peer had nothing to say. */
@@ -28,11 +32,13 @@
 
 enum {
   WINDOW_START = 2 * 1024 * 1024,
-  WINDOW_MIN = 64 * 1024, /* when memory is short */
+  WINDOW_MIN = 64 * 1024, /* is kept for a channel to come, */
+  WINDOW_TINY = 1024,     /* or less, where they are many */
   WINDOW_MAX_DEFAULT = 16 * 1024 * 1024,
   WINDOW_MEMORY_DEFAULT = 64 * 1024 * 1024,
   WINDOW_PART_MAX = 512 * 1024, /* is given back at once of the largest */
-  WINDOW_SHARE = 8, /* a new channel takes no more than this part of the room */
+  WINDOW_KEPT = 4,   /* no more than this part of the memory is kept */
+  WINDOW_SHARE = 20, /* a new channel takes this part of the room, at most */
   WINDOW_STALL_MIN_MS = 2, /* one may be the clock's */
   WINDOW_RTT_MAX_MS = 2000
 };
@@ -52,9 +58,12 @@ typedef struct {
   bool largest; /* it grows no more */
 } window_t;
 
-/* The size of a new channel's window: max is the option's, room what memory is
- * left for promises. */
-uint32_t window_first(uint32_t max, uint64_t room);
+/* What is kept for each of so many channels: WINDOW_TINY at the least, which
+ * comes on top of the memory where they are very many. */
+uint32_t window_least(uint64_t memory, uint32_t channels);
+/* The size of a new channel's window: max is the option's, least what was kept
+ * for it, room what memory is left for promises. */
+uint32_t window_first(uint32_t max, uint32_t least, uint64_t room);
 void window_init(window_t *w, uint32_t size);
 /* len bytes came. False: more than was allowed; nothing is counted. */
 bool window_take(window_t *w, uint32_t len, uint64_t now);
