@@ -45,7 +45,7 @@ export interface CommonOptions {
   rekeyBytes?: number
   /** New keys after so many seconds. **Default:** `3600`. */
   rekeySeconds?: Seconds
-  /** Largest window of a channel in bytes. The libssh engine has a fixed one. */
+  /** To what a channel's window may grow, in bytes: what a reader who stops has to wait for him at most. **Default:** 16 MiB. The libssh engine has a fixed one. */
   windowMax?: number
   /** What the windows of all channels of a session may promise, in bytes. **Default:** 64 MiB. No effect with the libssh engine. */
   windowTotal?: number

@@ -1008,6 +1008,30 @@ static void windows_grow(void **state)
   finish(t);
 }
 
+/* And what a reader does not get again is somebody else's. */
+static void windows_shrink(void **state)
+{
+  conn_test_t *t = begin(state, true);
+  static uint8_t big[DATA_MAX];
+  hear_open(t, 0);
+  settle(t);
+  conn_t *n = t->f->s.conn;
+  window_t *w = &chan_of(t->r[0].s)->window;
+  uint32_t more = 2 * WINDOW_SLOW_MAX - w->size; /* as if it had grown */
+  w->size += more;
+  w->left += more;
+  n->promised += more;
+  for (uint32_t i = 0; i < w->size / DATA_MAX; i++)
+    HEAR("bud", MSG_CHANNEL_DATA, 0, big, sizeof big);
+  assert_int_equal(w->left, 0);
+  alk_stream_resume(t->r[0].s);
+  while (chan_of(t->r[0].s)->in != NULL)
+    settle(t);
+  assert_int_equal(w->size, WINDOW_SLOW_MAX);
+  assert_int_equal(n->promised, WINDOW_SLOW_MAX);
+  finish(t);
+}
+
 static void memory_is_shared(void **state)
 {
   conn_test_t *tiny =
@@ -1992,6 +2016,7 @@ int main(void)
     TEST(windows_grow),
     TEST(malformed_data_ends_it),
     TEST(windows_are_given_back),
+    TEST(windows_shrink),
     TEST(memory_is_shared),
     TEST(windows_and_packets_bound_writes),
     TEST(our_packets_have_a_limit_too),

@@ -142,7 +142,7 @@ static void step(sim_t *m)
   read_some(m);
   uint32_t before = m->w.size;
   n = window_adjust(&m->w, m->max, m->room, ms);
-  m->room -= m->w.size - before;
+  m->room = m->room + before - m->w.size;
   if (n > 0) {
     put(&m->back, m->now_us + m->rtt_us / 2, n);
     m->adjusts++;
@@ -290,6 +290,45 @@ static void the_smallest_window_works(void **state)
   run(&m, 1);
   assert_int_equal(m.w.size, LEAST);
   assert_true(m.got > 10 * MIB);
+}
+
+/* What came while the reader stood still is there, and no more comes on top;
+ * where he goes on slowly the window becomes a small one, and is given back. */
+static void a_reader_who_falls_behind_gets_less(void **state)
+{
+  (void) state;
+  static sim_t m = {.rtt_us = 100000, .step_us = 100, .link = 125};
+  run(&m, 3);
+  assert_int_equal(m.w.size, WINDOW_MAX_DEFAULT);
+  uint64_t room = m.room;
+  m.reads = 0.000001;
+  run(&m, 1);
+  assert_int_equal(m.w.size, WINDOW_MAX_DEFAULT);
+  assert_int_equal(m.unread + m.w.eaten, WINDOW_MAX_DEFAULT);
+  m.reads = 2;
+  run(&m, 20);
+  assert_int_equal(m.w.size, WINDOW_SLOW_MAX);
+  assert_int_equal(m.room, room + WINDOW_MAX_DEFAULT - WINDOW_SLOW_MAX);
+  assert_true(rate_of(&m, 20) > 0.95 * m.reads);
+  m.reads = 0;
+  run(&m, 3);
+  assert_int_equal(m.w.size, WINDOW_MAX_DEFAULT);
+  assert_true(rate_of(&m, 2) > 0.9 * m.link);
+}
+
+/* Half as fast as the way, or with a rest of half a round trip now and then. */
+static void a_reader_who_keeps_pace_keeps_it_all(void **state)
+{
+  (void) state;
+  static sim_t m = {.rtt_us = 100000, .step_us = 100, .link = 125};
+  run(&m, 3);
+  m.reads = 62;
+  run(&m, 5);
+  assert_int_equal(m.w.size, WINDOW_MAX_DEFAULT);
+  m.reads = 0;
+  m.pause_us = 50000;
+  run(&m, 5);
+  assert_int_equal(m.w.size, WINDOW_MAX_DEFAULT);
 }
 
 /* All that there can be, one after the other, as conn.c has it. */
@@ -454,6 +493,8 @@ int main(void)
     cmocka_unit_test(memory_bounds_growth),
     cmocka_unit_test(the_option_bounds_growth),
     cmocka_unit_test(the_smallest_window_works),
+    cmocka_unit_test(a_reader_who_falls_behind_gets_less),
+    cmocka_unit_test(a_reader_who_keeps_pace_keeps_it_all),
     cmocka_unit_test(first_sizes),
     cmocka_unit_test(overuse_is_refused),
     cmocka_unit_test(adjustments_wait_for_company),

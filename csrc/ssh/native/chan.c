@@ -302,8 +302,8 @@ static void give_back(chan_t *c)
   uint32_t before = c->window.size;
   uint32_t more =
     window_adjust(&c->window, n->window_max, conn_room(n), conn_now(s));
+  n->promised = n->promised - before + c->window.size;
   if (more == 0) return;
-  n->promised += c->window.size - before;
   alk_buf_t m = {0};
   alk_buf_u8(&m, MSG_CHANNEL_WINDOW_ADJUST);
   alk_buf_u32(&m, c->peer_id);

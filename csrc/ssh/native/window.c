@@ -87,6 +87,14 @@ static uint32_t growth(const window_t *w, uint32_t max, uint64_t room)
   return (uint32_t) more;
 }
 
+/* Of what was eaten: what the reader does not get again. */
+static uint32_t withheld(const window_t *w)
+{
+  if (w->size <= WINDOW_SLOW_MAX || w->left > w->size / 4) return 0;
+  uint32_t most = w->size - WINDOW_SLOW_MAX;
+  return w->eaten < most ? w->eaten : most;
+}
+
 static void begin_round(window_t *w, uint64_t now)
 {
   w->stage = BEFORE_EDGE;
@@ -100,7 +108,11 @@ static void begin_round(window_t *w, uint64_t now)
 uint32_t window_adjust(window_t *w, uint32_t max, uint64_t room, uint64_t now)
 {
   if (!window_is_due(w)) return 0;
-  uint32_t more = w->eaten;
+  uint32_t less = withheld(w);
+  uint32_t more = w->eaten - less;
+  w->eaten = 0;
+  w->size -= less;
+  if (more == 0) return 0;
   if (w->stage == BEYOND_EDGE && is_too_small(w, now)) {
     uint32_t extra = growth(w, max, room);
     w->size += extra;
@@ -108,7 +120,6 @@ uint32_t window_adjust(window_t *w, uint32_t max, uint64_t room, uint64_t now)
   }
   if (w->stage == NO_ROUND || w->stage == BEYOND_EDGE) begin_round(w, now);
   w->largest = w->size >= max;
-  w->eaten = 0;
   w->left += more;
   return more;
 }

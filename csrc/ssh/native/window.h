@@ -17,6 +17,11 @@
  * does so for long enough to be seen; of the largest window in small parts, for
  * what is given back late is missing on a long way.
  *
+ * What was granted cannot be taken back: a reader that stops has all of it to
+ * wait for. But a window of more than WINDOW_SLOW_MAX is that large for a
+ * reader who keeps pace: where three quarters of it have come, what he reads is
+ * not given back until it is that small again.
+ *
  * The sizes of all windows of a session do not exceed its memory. A part of it
  * is kept for channels to come, a little for each; what those that there are
  * have besides they take from the rest, and the fewer they are the more.
@@ -32,8 +37,9 @@
 
 enum {
   WINDOW_START = 2 * 1024 * 1024,
-  WINDOW_MIN = 64 * 1024, /* is kept for a channel to come, */
-  WINDOW_TINY = 1024,     /* or less, where they are many */
+  WINDOW_SLOW_MAX = 4 * 1024 * 1024, /* where the reader keeps no pace */
+  WINDOW_MIN = 64 * 1024,            /* is kept for a channel to come, */
+  WINDOW_TINY = 1024,                /* or less, where they are many */
   WINDOW_MAX_DEFAULT = 16 * 1024 * 1024,
   WINDOW_MEMORY_DEFAULT = 64 * 1024 * 1024,
   WINDOW_PART_MAX = 512 * 1024, /* is given back at once of the largest */
@@ -69,8 +75,8 @@ void window_init(window_t *w, uint32_t size);
 bool window_take(window_t *w, uint32_t len, uint64_t now);
 void window_eat(window_t *w, uint32_t len); /* the reader has consumed them */
 bool window_is_due(const window_t *w);      /* an adjustment is worth it */
-/* How much to give back now, and a new size where it grows: up to max, and by
- * no more than room. */
+/* How much to give back now, and a new size where it grows, up to max, and by
+ * no more than room, or shrinks. */
 uint32_t window_adjust(window_t *w, uint32_t max, uint64_t room, uint64_t now);
 
 /* The other direction: what the peer lets us send. False: the sum is no
