@@ -16,7 +16,7 @@
 const binding = require('./binding')
 const { BYE } = require('./bye')
 const { DIRECT_STREAMLOCAL, DIRECT_TCPIP } = require('./channels')
-const { canceled, fail } = require('./errors')
+const { AlknetError, canceled, fail } = require('./errors')
 const { hostKeyOrder } = require('./credentials')
 const { NO_NAME } = require('./host-key-refusals')
 const { Keepalive } = require('./keepalive')
@@ -158,6 +158,12 @@ class Link {
 
   /** Why a link that said err at its end is over. */
   reasonOf (err) {
+    const reason = this._reasonOf(err)
+    const isTurnedAway = this.stage === 'kex' && ['ERR_ALKNET_PROTO', 'ERR_ALKNET_LOST'].includes(reason.code)
+    return isTurnedAway && this._options.transport === 'tls' ? maybeStealth(reason) : reason
+  }
+
+  _reasonOf (err) {
     if (err === null) {
       return fail('LOST', this.stage, this.stage === 'session'
         ? 'the server closed the session'
@@ -301,6 +307,13 @@ class Link {
     this._resolveClosed()
     this._resolveClosed = null
   }
+}
+
+/** The same error: who fails behind TLS may be a visitor to a server with stealth. */
+function maybeStealth ({ message, code, stage, reason, cause }) {
+  return new AlknetError(message, {
+    code, stage, reason, cause, advice: 'is it an SSH server? One with stealth takes everybody without its --stealth-secret (stealthSecret) for a visitor'
+  })
 }
 
 /** What the server is told: [number, words]. err: why the link is closed, or null. */

@@ -80,7 +80,7 @@ describe('stealth', function () {
       await echo(await login({ stealthSecret: SECRET }))
       assert.match(await answerTo(port, BANNER), /^HTTP\/1\.1 400 Bad Request\r\n/)
       await assert.rejects(login(), NO_SSH)
-      await assert.rejects(login({ stealthSecret: OTHER }), NO_SSH)
+      await assert.rejects(login({ stealthSecret: OTHER }), (err) => NO_SSH(err) && /stealthSecret/.test(err.advice))
       await counts(server, ({ visitors }) => visitors.bad === 3) // the last thing that it said counts
       assert.deepStrictEqual([server.stats().accepted, server.stats().visiting], [1, 0])
     })
