@@ -5,7 +5,7 @@
 const assert = require('node:assert')
 const path = require('node:path')
 const { cleanEnv, needAlknet } = require('../helpers/alknet')
-const { ONE_ARENA, assertFlat } = require('../helpers/memory-slope')
+const { ONE_ARENA, UNOPTIMIZED, assertFlat } = require('../helpers/memory-slope')
 const { run } = require('../helpers/proc')
 const { testScope } = require('../helpers/scope')
 
@@ -19,7 +19,7 @@ describe('leaks', function () {
   it(`${ROUNDS} sessions and 1000 channels leave nothing behind`, async function () {
     needAlknet(this)
     const { code, signal, stdout, output } = await run(scope, process.execPath,
-      ['--expose-gc', CHILD, String(ROUNDS)], { env: { ...cleanEnv(scope), ...ONE_ARENA } })
+      [...UNOPTIMIZED, CHILD, String(ROUNDS)], { env: { ...cleanEnv(scope), ...ONE_ARENA } })
     assert.strictEqual(signal, null, output)
     assert.strictEqual(code, 0, output)
     const { live, fdsBefore, fdsAfter, samples } = JSON.parse(stdout)

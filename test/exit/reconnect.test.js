@@ -6,7 +6,7 @@ const assert = require('node:assert')
 const path = require('node:path')
 const { Worker } = require('node:worker_threads')
 const { cleanEnv, needAlknet } = require('../helpers/alknet')
-const { ONE_ARENA, assertFlat } = require('../helpers/memory-slope')
+const { ONE_ARENA, UNOPTIMIZED, assertFlat } = require('../helpers/memory-slope')
 const { run } = require('../helpers/proc')
 const { testScope } = require('../helpers/scope')
 
@@ -60,7 +60,7 @@ describe('many reconnects', function () {
   it(`${ROUNDS} in a row leave nothing behind, and each recovers`, async function () {
     needAlknet(this)
     const { code, signal, stdout, output } = await run(scope, process.execPath,
-      ['--expose-gc', CHILD, 'rounds', String(ROUNDS)], { env: { ...cleanEnv(scope), ...ONE_ARENA } })
+      [...UNOPTIMIZED, CHILD, 'rounds', String(ROUNDS)], { env: { ...cleanEnv(scope), ...ONE_ARENA } })
     assert.deepStrictEqual([code, signal], [0, null], output)
     const { recovered, fdsBefore, fdsAfter, liveBefore, liveAfter, resources, samples, live } = JSON.parse(stdout)
     assert.strictEqual(recovered, ROUNDS)

@@ -16,10 +16,16 @@ const assert = require('node:assert')
  */
 const ONE_ARENA = { MALLOC_ARENA_MAX: '1' }
 
+/**
+ * And its flags. V8's optimizing compilers begin when they see fit, take some
+ * MB, and keep most of them: in Node 26 in the midst of the rounds.
+ */
+const UNOPTIMIZED = ['--expose-gc', '--no-opt', '--no-maglev']
+
 // Bytes each time: less than a stream, and than a buffer. What V8 learns of code that runs for the first time is in it.
 const LIMITS = { heap: 1024, outside: 4096 }
 
-/** { at, heap, outside }: what is used of JavaScript's heap, and what is resident outside of it. Needs --expose-gc. */
+/** { at, heap, outside }: what is used of JavaScript's heap, and what is resident outside of it. Needs UNOPTIMIZED. */
 function sample (at) {
   global.gc()
   const { rss, heapTotal, heapUsed } = process.memoryUsage()
@@ -45,4 +51,4 @@ function assertFlat (samples, what) {
   }
 }
 
-module.exports = { ONE_ARENA, sample, slopeOf, assertFlat }
+module.exports = { ONE_ARENA, UNOPTIMIZED, sample, slopeOf, assertFlat }
