@@ -164,6 +164,12 @@ static void run_pass(alk_loop_t *l)
   alk_task_cancel(l, &marker);
 }
 
+static void run_tasks(alk_loop_t *l)
+{
+  for (int i = 0; i < PASSES_MAX && l->tasks.next != &l->tasks; i++)
+    run_pass(l);
+}
+
 static void on_handle_closed(uv_handle_t *h)
 {
   alk_loop_t *l = h->data;
@@ -189,8 +195,7 @@ static void close_handles_when_idle(alk_loop_t *l)
 static void on_check(uv_check_t *check)
 {
   alk_loop_t *l = check->data;
-  for (int i = 0; i < PASSES_MAX && l->tasks.next != &l->tasks; i++)
-    run_pass(l);
+  run_tasks(l);
   if (l->tasks.next == &l->tasks) CHECK(uv_idle_stop(&l->idle) == 0);
   close_handles_when_idle(l);
 }
@@ -218,12 +223,15 @@ static void arm(alk_loop_t *l, uint64_t at)
 }
 
 /* Each limit once, those that have passed are told: a marker stands for the
- * end, and what late() starts or stops meanwhile changes nothing about it. */
+ * end, and what late() starts or stops meanwhile changes nothing about it. What
+ * was ready comes first: after a long turn of the loop, or a stop of the
+ * process, it is not late for that. */
 static void on_timer(uv_timer_t *timer)
 {
   alk_loop_t *l = timer->data;
   alk_limit_t marker = {0};
   uint64_t first = UINT64_MAX;
+  run_tasks(l);
   link_limit(l, &marker);
   while (l->limits.next != &marker) {
     alk_limit_t *t = l->limits.next;

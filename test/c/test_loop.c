@@ -192,6 +192,24 @@ static void limits_inside_limits(void **state)
   assert_memory_equal(ran, "acaa", 4);
 }
 
+/* Both are due when the loop comes round, as after a stop of the process. */
+static void what_is_ready_is_not_late(void **state)
+{
+  env_t *e = *state;
+  job_t a = job(e, 'a');
+  late_t b = late(e, 'b'), c = late(e, 'c');
+  a.again = 1; /* and what comes of it */
+  alk_limit_start(e->l, &b.limit, 1);
+  alk_limit_start(e->l, &c.limit, 1);
+  alk_loop_defer(e->l, &a.task);
+  uint64_t passed = b.limit.at > c.limit.at ? b.limit.at : c.limit.at;
+  while (uv_hrtime() / 1000000 <= passed)
+    ; /* a long turn */
+  uv_run(&e->uv, UV_RUN_NOWAIT);
+  assert_int_equal(ran_len, 4);
+  assert_memory_equal(ran, "aa", 2);
+}
+
 static void limits_keep_no_loop_alive(void **state)
 {
   env_t *e = *state;
@@ -344,6 +362,7 @@ int main(void)
     TEST(limits_pass_after_their_time),
     TEST(limits_can_be_stopped_and_begun_anew),
     TEST(limits_inside_limits),
+    TEST(what_is_ready_is_not_late),
     TEST(limits_keep_no_loop_alive),
     TEST(close_of_an_empty_loop),
     TEST(close_waits_for_all),
