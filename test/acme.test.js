@@ -89,7 +89,7 @@ describe('acme: options', () => {
     refuses({ acmeEabHmacFile: 'f' }, 'acmeEabKid', /required together with acmeEabHmacFile/)
     refuses({ acmeCache: '' }, 'acmeCache', /folder/)
     refuses({ acmeDomain: undefined, acmeDirectory: 'https://ca.example/' }, 'acmeDirectory', /without acmeDomain/)
-    refuses({ acmeDomain: undefined }, 'tlsCert', /acmeDomain/)
+    refuses({ acmeDomain: undefined }, 'tlsCert', /acme-domain/)
     refuses({ tlsCert: 'c', tlsKey: 'k' }, 'acmeDomain', /together with tlsCert/)
     refuses({ transport: 'tcp' }, 'acmeDomain', /nothing listens for tls/)
   })
