@@ -132,6 +132,11 @@ bool alk_stream_write(alk_stream_t *s, const char *buf, size_t len)
   return false;
 }
 
+size_t alk_stream_high(const alk_stream_t *s)
+{
+  return s->ops->high == NULL ? ALK_HIGH_WATER : s->ops->high(s);
+}
+
 void alk_stream_end(alk_stream_t *s)
 {
   if (alk_stream_is(s, ALK_S_ENDED | ALK_S_CLOSING)) return;

@@ -45,6 +45,9 @@ alk_loop_t *alk_stream_loop(const alk_stream_t *s);
 void alk_stream_resume(alk_stream_t *s);
 void alk_stream_pause(alk_stream_t *s);
 bool alk_stream_write(alk_stream_t *s, const char *buf, size_t len);
+/* From how many unsent bytes on write() says false, now: who has a choice
+ * writes no more at once. */
+size_t alk_stream_high(const alk_stream_t *s);
 void alk_stream_end(alk_stream_t *s);
 void alk_stream_close(alk_stream_t *s); /* idempotent */
 

@@ -12,7 +12,7 @@
 #include "core/stream.h"
 
 /* A stream's unsent bytes: write() says false from HIGH on, and on_drain comes
- * at LOW. */
+ * at LOW; a kind may have less. */
 enum { ALK_HIGH_WATER = 256 * 1024, ALK_LOW_WATER = 64 * 1024 };
 
 enum {
@@ -32,6 +32,7 @@ typedef struct {
   void (*resume)(alk_stream_t *s);
   void (*pause)(alk_stream_t *s);
   bool (*write)(alk_stream_t *s, const char *buf, size_t len);
+  size_t (*high)(const alk_stream_t *s); /* NULL: ALK_HIGH_WATER */
   void (*end)(alk_stream_t *s);     /* leads to alk_emit_drain when all left */
   void (*drained)(alk_stream_t *s); /* behind a drain that alk_owe_drain told */
   void (*close)(alk_stream_t *s);   /* must lead to alk_emit_close, later */

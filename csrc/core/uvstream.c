@@ -2,11 +2,13 @@
  *
  * Writing: what the kernel takes at once is gone (uv_try_write); the rest is
  * copied into one uv_write each, counted in `queued` with what the request
- * itself costs. End: a uv_shutdown behind the writes; its callback is the drain
- * that says "all of it has left". Where nothing waits, that is told in this
- * turn of the loop, and an owner who then closes spares the call: close() says
- * the end as well. Close: a tcp stream that has not ended in good order is
- * reset, so that the peer can tell a broken stream from a finished one.
+ * itself costs. When a tcp socket refuses bytes it is told how much it may take
+ * ahead (ahead.h), and `queued` has the same limit. End: a uv_shutdown behind
+ * the writes; its callback is the drain that says "all of it has left". Where
+ * nothing waits, that is told in this turn of the loop, and an owner who then
+ * closes spares the call: close() says the end as well. Close: a tcp stream
+ * that has not ended in good order is reset, so that the peer can tell a broken
+ * stream from a finished one.
  *
  * When a write fails because the peer has gone, what it said before may still
  * wait in the kernel (an HTTP server's early answer): the rest of what we write
@@ -28,6 +30,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/ahead.h"
 #include "core/mem.h"
 
 /* How long a dead peer's last words wait for a reader. */
@@ -44,6 +47,8 @@ typedef struct {
 typedef struct {
   alk_stream_t stream; /* first */
   size_t queued;       /* memory held by uv_write requests */
+  uint32_t high;       /* of these: write() says false from here on */
+  uint32_t looked_ms;  /* when the socket was last asked for it */
   unread_t *unread;    /* NULL until it is needed */
   int broken;          /* why a write failed: nothing more can leave; or 0 */
   bool shutting;       /* uv_shutdown was called */
@@ -191,14 +196,13 @@ static void on_written(uv_write_t *req, int status)
   write_t *w = (write_t *) (void *) req;
   uvstream_t *u = req->handle->data;
   alk_stream_t *s = &u->stream;
-  size_t before = u->queued;
   u->queued -= w->cost;
   alk_free(w);
   if (alk_stream_is(s, ALK_S_CLOSING)) return;
   if (status < 0)
     write_failed(u, status);
-  else if (alk_stream_is(s, ALK_S_FULL) && before > ALK_LOW_WATER &&
-           u->queued <= ALK_LOW_WATER && !alk_stream_is(s, ALK_S_ENDED))
+  else if (alk_stream_is(s, ALK_S_FULL) && u->queued <= u->high / 4 &&
+           !alk_stream_is(s, ALK_S_ENDED))
     alk_emit_drain(s);
 }
 
@@ -210,6 +214,25 @@ static uv_buf_t buf_of(const char *buf, size_t len)
     char *taken;
   } base = {.given = buf};
   return (uv_buf_t){.base = base.taken, .len = len};
+}
+
+/* The socket has refused bytes: how much is it to take? */
+static void look_ahead(uvstream_t *u)
+{
+  uint32_t now = (uint32_t) uv_now(alk_loop_uv(u->stream.loop));
+  uv_os_fd_t fd;
+  if (u->uv.handle.type != UV_TCP || now - u->looked_ms < AHEAD_LOOK_MS ||
+      uv_fileno(&u->uv.handle, &fd) != 0)
+    return;
+  u->looked_ms = now;
+  /* The kernel's part bridges a busy loop; ours only has to follow at once. */
+  uint32_t high = alk_ahead_limit(fd) / 4;
+  u->high = high < ALK_HIGH_WATER ? high : ALK_HIGH_WATER;
+}
+
+static size_t uvstream_high(const alk_stream_t *s)
+{
+  return ((const uvstream_t *) (const void *) s)->high;
 }
 
 static bool uvstream_write(alk_stream_t *s, const char *buf, size_t len)
@@ -229,6 +252,7 @@ static bool uvstream_write(alk_stream_t *s, const char *buf, size_t len)
     }
   }
   if (len == 0) return true;
+  if (u->queued == 0 && alk_stream_is(s, ALK_S_OPEN)) look_ahead(u);
   /* Not zeroed: bulk comes this way whenever the peer is slower than we. */
   write_t *w = alk_realloc(NULL, sizeof *w + len);
   w->cost = sizeof *w + len;
@@ -242,7 +266,7 @@ static bool uvstream_write(alk_stream_t *s, const char *buf, size_t len)
     write_failed(u, rc);
     return true;
   }
-  return u->queued < ALK_HIGH_WATER;
+  return u->queued < u->high;
 }
 
 static void on_shutdown(uv_shutdown_t *req, int status)
@@ -333,8 +357,8 @@ static void uvstream_free(alk_stream_t *s)
 
 #define UVSTREAM_OPS                                                           \
   .resume = uvstream_resume, .pause = uvstream_pause, .write = uvstream_write, \
-  .end = uvstream_end, .drained = uvstream_drained, .close = uvstream_close,   \
-  .free = uvstream_free, .ref = uvstream_ref
+  .high = uvstream_high, .end = uvstream_end, .drained = uvstream_drained,     \
+  .close = uvstream_close, .free = uvstream_free, .ref = uvstream_ref
 
 static const alk_stream_ops_t tcp_ops = {.kind = "tcp", UVSTREAM_OPS};
 static const alk_stream_ops_t pipe_ops = {.kind = "pipe", UVSTREAM_OPS};
@@ -350,6 +374,7 @@ alk_stream_t *alk_uvstream_new(alk_loop_t *l, uv_handle_type type)
   else
     CHECK(uv_pipe_init(uv, &u->uv.pipe, 0) == 0);
   u->uv.handle.data = u;
+  u->high = ALK_HIGH_WATER;
   alk_stream_init(&u->stream, l, type == UV_TCP ? &tcp_ops : &pipe_ops);
   return &u->stream;
 }

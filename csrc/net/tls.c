@@ -140,7 +140,8 @@ static void seal(tls_t *t, const char *buf, size_t len)
     fail_ssl(t, "TLS");
     return;
   }
-  if (alk_buf_size(&t->wire.out) >= FLUSH_AT)
+  if (alk_buf_size(&t->wire.out) >= FLUSH_AT ||
+      alk_buf_size(&t->wire.out) >= alk_stream_high(&t->stream))
     flush(t);
   else
     wake(t);
@@ -150,6 +151,12 @@ static void seal(tls_t *t, const char *buf, size_t len)
 static bool is_held(const tls_t *t)
 {
   return !alk_stream_is(&t->stream, ALK_S_OPEN) || SSL_in_init(t->ssl) == 1;
+}
+
+static size_t tls_high(const alk_stream_t *s)
+{
+  const tls_t *t = (const tls_t *) (const void *) s;
+  return t->inner == NULL ? ALK_HIGH_WATER : alk_stream_high(t->inner);
 }
 
 static bool tls_write(alk_stream_t *s, const char *buf, size_t len)
@@ -476,6 +483,7 @@ static const alk_stream_ops_t ops = {
   .resume = tls_resume,
   .pause = tls_pause,
   .write = tls_write,
+  .high = tls_high,
   .end = tls_end,
   .close = tls_close,
   .free = tls_free,

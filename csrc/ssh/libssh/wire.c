@@ -105,7 +105,9 @@ ssize_t __wrap_send(int fd, const void *buf, size_t len, int flags)
   }
   alk_buf_add(&current->out, buf, len);
   if (!current->reading && !current->idle_words) current->hasty = true;
-  if (alk_buf_size(&current->out) >= WIRE_BATCH) wire_flush(current);
+  size_t waits = alk_buf_size(&current->out);
+  if (waits >= WIRE_BATCH || waits >= alk_stream_high(current->transport))
+    wire_flush(current);
   return (ssize_t) len;
 }
 

@@ -191,7 +191,7 @@ void packet_send(session_t *s, const uint8_t *head, size_t head_len,
   s->tx.packets++;
   s->tx.bytes += len;
   size_t waits = alk_buf_size(&s->out);
-  if (waits >= OUT_BATCH && !s->full)
+  if ((waits >= OUT_BATCH || waits >= alk_stream_high(s->stream)) && !s->full)
     packet_flush(s);
   else if (waits > CONTROL_MAX + OUT_BATCH && !native_is_over(s))
     native_fail(s, ALK_E_LIMIT, "the peer asks much and reads nothing");
