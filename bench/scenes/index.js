@@ -12,5 +12,6 @@ module.exports = {
   sessions: require('./sessions'),
   path: require('./path'),
   beside: require('./beside'),
+  slow: require('./slow'),
   flat: require('./flat')
 }

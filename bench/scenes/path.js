@@ -34,24 +34,30 @@ async function run (bench) {
   return samples
 }
 
-/** Machines of its own for each side: what TCP has learned of a way stays there. */
-async function withLink (bench, link, name) {
+/** Machines of its own for each side: what TCP has learned of a way stays there. onSide(load, side) is done on them. */
+async function onLink (bench, link, name, onSide) {
   const scope = new Scope()
   const { programs, plan } = bench
   try {
-    const { near, far } = await startLink(scope, programs, { ...link, mbit: MBIT })
+    const { near, far } = await startLink(scope, programs, link)
     const load = await programs.load(scope, near, far)
     const side = name === DIRECT
       ? { name, ways: { forward: `direct:${far.address}:${await programs.serve(scope, far, far.address)}` } }
       : await bench.startSide(scope, name, { cipher: plan.ciphers[0], target: load.target, near, far })
+    return await onSide(load, side)
+  } finally {
+    await scope.close()
+  }
+}
+
+function withLink (bench, link, name) {
+  return onLink(bench, { ...link, mbit: MBIT }, name, async (load, side) => {
     const samples = []
     for (const direction of link.directions) {
       for (const streams of link.streams) samples.push(...await turn(bench, load, { side, link, direction, streams }))
     }
     return samples
-  } finally {
-    await scope.close()
-  }
+  })
 }
 
 // The processor is not what is short here, so the loops are watched meanwhile.
@@ -85,4 +91,4 @@ function tables (samples) {
   return distinct(here, 'link').map((link) => table(here, link))
 }
 
-module.exports = { DIRECT, MBIT, linkName, run, tables }
+module.exports = { DIRECT, MBIT, linkName, onLink, run, tables }
