@@ -209,9 +209,9 @@ function checkText (line) {
   if (line.includes('\r')) bad('has a carriage return in it (lines must end with a line feed)')
 }
 
-// PEM, and the private keys of OpenSSH: headers, lines of base64, and an end.
-const PEM_BEGIN = /^-----BEGIN ([A-Z0-9 ]{1,64})-----$/
-const PEM_INSIDE = /^(?:[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9-]+: .*|-----END [A-Z0-9 ]{1,64}-----)$/
+// PEM, with the private keys of OpenSSH, and those of ssh.com and PuTTY: headers, lines of base64, and mostly an end.
+const KEY_BEGIN = /^(?:-{4,5} ?BEGIN ([A-Z0-9 ]{1,64}?) ?-{4,5}|(PuTTY-User-Key-File)-\d+: .*)$/
+const KEY_INSIDE = /^(?:[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9-]+: .*|#.*|-{4,5} ?END [A-Z0-9 ]{1,64}?-{4,5})$/
 
 /**
  * Tells of each line in turn whether it is a part of something that somebody has
@@ -221,10 +221,11 @@ const PEM_INSIDE = /^(?:[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9-]+: .*|-----END [A-Z0-9 
 function framed () {
   let isInside = false
   return (line) => {
-    const begin = PEM_BEGIN.exec(line)
-    isInside = begin !== null || (isInside && PEM_INSIDE.test(line))
+    const begin = KEY_BEGIN.exec(line)
+    isInside = begin !== null || (isInside && KEY_INSIDE.test(line))
     if (begin === null) return isInside
-    return bad(`${begin[1].endsWith('PRIVATE KEY') ? 'a private key' : 'PEM'} begins here; the line of a public key (mostly in a .pub file) is wanted`)
+    const isPrivate = begin[2] !== undefined || begin[1].endsWith('PRIVATE KEY')
+    return bad(`${isPrivate ? 'a private key' : 'PEM'} begins here; the line of a public key (mostly in a .pub file) is wanted`)
   }
 }
 

@@ -47,6 +47,15 @@ describe('authorized_keys', () => {
       assert.match(problems[0].message, what)
       assert.ok(!problems[0].message.includes(secret))
     }
+    for (const text of [
+      ['PuTTY-User-Key-File-3: ssh-ed25519', 'Encryption: none', 'Comment: me', 'Public-Lines: 1', `AAAA${secret}`, 'Private-Lines: 1', secret, `Private-MAC: ${secret}`],
+      ['---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----', 'Comment: "me"', `${secret}/`, '---- END SSH2 ENCRYPTED PRIVATE KEY ----'],
+      ['-----BEGIN OPENSSH PRIVATE KEY-----', '# mine', secret, '-----END OPENSSH PRIVATE KEY-----']
+    ]) {
+      const { entries, problems } = parseAuthorizedKeys([...text, `${KEY} last`].join('\n'))
+      assert.deepStrictEqual([entries.length, problems.length, problems[0].line], [1, 1, 1], text[0])
+      assert.match(problems[0].message, /^a private key begins here/)
+    }
     const torn = parseAuthorizedKeys(`-----BEGIN OPENSSH PRIVATE KEY-----\n${secret}\n${KEY}\n`)
     assert.deepStrictEqual([torn.entries.length, torn.problems.length], [1, 1])
   })
