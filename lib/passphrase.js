@@ -28,6 +28,7 @@ async function unlessAborted (promise, signal) {
  */
 async function askPassphrase (passphrase, name, signal) {
   if (typeof passphrase !== 'function') return passphrase ?? null
+  if (signal?.aborted) throw canceled('key', signal.reason) // a question that nobody is to answer would stay
   const asked = Promise.resolve(passphrase(name))
   const answer = await (signal === undefined ? asked : unlessAborted(asked, signal))
   return answer === null || answer === undefined ? null : String(answer)

@@ -30,6 +30,7 @@ async function startServer (raw) {
     if (signal?.aborted) throw canceled('listen', signal.reason)
     server._listen(contexts)
     await server._workers?.update() // before anybody who has come: it has gone first
+    if (signal?.aborted) throw canceled('listen', signal.reason)
     server._startAcme()
   } catch (err) {
     await server.close()

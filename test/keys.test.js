@@ -73,6 +73,8 @@ describe('private keys', () => {
     assert.deepStrictEqual(asked, [])
     assert.strictEqual((await load('encrypted')(file, { option: 'identity', passphrase })).passphrase, 'right')
     assert.deepStrictEqual(asked, [file])
+    await assert.rejects(load('encrypted')(file, { option: 'identity', passphrase, signal: AbortSignal.abort() }), { code: 'ERR_ALKNET_CANCELED', stage: 'key' })
+    assert.deepStrictEqual(asked, [file], 'nobody is asked who is not to answer')
     await load('encrypted')(file, { option: 'identity', passphrase: 'right' })
     await assert.rejects(load('encrypted')(file, { option: 'identity' }), { code: 'ERR_ALKNET_KEY', message: /encrypted and no passphrase/ })
     await assert.rejects(load('encrypted')(file, { option: 'identity', passphrase: 'wrong' }), { code: 'ERR_ALKNET_KEY', message: /key: the passphrase is wrong/ })

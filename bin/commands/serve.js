@@ -80,8 +80,8 @@ async function run (fromFlags, command) {
   let server = null
   const stop = () => {
     manager.stopping()
-    if (server === null) controller.abort()
-    else server.close({ drainMs: DRAIN_MS })
+    controller.abort() // the start; later, a question that a reload asks
+    server?.close({ drainMs: DRAIN_MS })
   }
   const release = onStop(stop)
   const reload = async () => {

@@ -247,7 +247,7 @@ function onStop (stop) {
  */
 async function passphrase (name, signal) {
   if (process.env.ALKNET_PASSPHRASE !== undefined) return process.env.ALKNET_PASSPHRASE
-  if (!process.stdin.isTTY || !process.stderr.isTTY) return null
+  if (signal?.aborted || !process.stdin.isTTY || !process.stderr.isTTY) return null
   process.stderr.write(`Passphrase for ${name}: `)
   return readHidden(process.stdin, signal)
 }

@@ -55,6 +55,7 @@ const MOMENTS = {
   'serve: a passphrase is asked for': 'key',
   'serve: a passphrase is asked for and never comes': 'key',
   'serve: at once': 'key',
+  'serve: it listens, and its threads are not told yet': 'listen',
   'reloadAll: at once': 'session',
   'generateKey: before': 'key',
   'generateKey: at once': 'key'

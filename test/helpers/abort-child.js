@@ -299,6 +299,9 @@ const MOMENTS = {
       return promise
     }
   },
+  'serve: it listens, and its threads are not told yet': {
+    call: ({ serveOptions }) => alknet.serve({ ...serveOptions, signal, log: { write: (line) => { if (/ listening /.test(line)) abort() } } })
+  },
   'reloadAll: at once': {
     call ({ server }) {
       const promise = server.reloadAll({}, { signal })

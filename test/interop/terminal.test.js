@@ -3,6 +3,7 @@
 /** The status line, colours and last words on a real terminal. */
 
 const assert = require('node:assert')
+const fs = require('node:fs')
 const net = require('node:net')
 const path = require('node:path')
 const { bin, cleanEnv, connectArgs, needAlknet, startServe } = require('../helpers/alknet')
@@ -11,6 +12,7 @@ const { listen } = require('../helpers/net')
 const { need, start } = require('../helpers/proc')
 const { testScope } = require('../helpers/scope')
 const { Screen } = require('../helpers/screen')
+const { openssl, selfSigned } = require('../helpers/tls-certs')
 
 const TERMINAL = path.join(__dirname, '..', 'helpers', 'terminal.py')
 
@@ -116,6 +118,25 @@ describe('terminal', function () {
         assert.strictEqual(code, 0, stdout)
         assert.doesNotMatch(stdout, /alknet: |listening/, 'nothing has failed')
       }
+    }
+  })
+
+  it('does not hold a server that is to end by the question of a reload', async () => {
+    const { cert, key: open } = selfSigned(scope)
+    const locked = `${open}.locked`
+    openssl('pkcs8', '-topk8', '-in', open, '-passout', 'pass:sesame', '-out', locked)
+    const config = scope.file('alknet.toml', '')
+    const write = (tlsKey) => fs.writeFileSync(config, `[server]\nkey = "${key('ed25519', 'host').path}"\nlisten = "tls://127.0.0.1:0"\ntls-cert = "${cert}"\ntls-key = "${tlsKey}"\n`)
+    for (const end of [(one) => one.signal('SIGTERM'), (one) => one.type('\x03')]) {
+      write(open)
+      const one = onTerminal(['serve', '--config', config])
+      await one.proc.waitFor(/listening on/)
+      write(locked)
+      one.signal('SIGHUP')
+      await one.proc.waitFor(/Passphrase for [^\n]*: $/)
+      end(one)
+      const { code, stdout } = await one.proc.exited
+      assert.strictEqual(code, 0, stdout)
     }
   })
 
