@@ -20,6 +20,11 @@ function withoutSignal (options) {
   return { ...options, signal: undefined }
 }
 
+/** What options, or changes of them, have from a class too: a copy has only what they have themselves. */
+function withInherited (given) {
+  return { ...ownOptions(given), ...given }
+}
+
 // Where a server listens is the same also when its certificates are others.
 function isSame (name, options, old) {
   if (name === 'places') return true // what becomes of the others
@@ -92,8 +97,8 @@ class InForce {
 
   async _read (changes) {
     const { raw, options } = this._checked(typeof changes === 'function'
-      ? { ...onlyInCode(this._wanted), ...await changes() }
-      : { ...this._wanted, ...changes })
+      ? { ...onlyInCode(this._wanted), ...withInherited(await changes()) }
+      : { ...this._wanted, ...withInherited(changes) })
     return { raw, options, auth: await loadAuthorizer(options), secret: await readSecret(options) }
   }
 

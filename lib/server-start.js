@@ -7,13 +7,14 @@
 
 const { loadHostKeys } = require('./credentials')
 const { canceled, optionError, AlknetError } = require('./errors')
-const { serverOptions } = require('./options')
+const { ownOptions, serverOptions } = require('./options')
 const { Server } = require('./server')
 const { readSecret } = require('./stealth')
 
-/** raw: options as the user gave them. */
-async function startServer (raw) {
-  const options = serverOptions(raw)
+/** given: options as the user has them, who may change them once this waits. */
+async function startServer (given) {
+  const options = serverOptions(given)
+  const raw = ownOptions(given)
   const { signal } = options
   if (signal?.aborted) throw canceled('listen', signal.reason)
   const { keys, problems } = await loadHostKeys(options)

@@ -577,6 +577,25 @@ describe('Server (scripted addon)', () => {
     assert(!s.lines.some((line) => line.includes('needs a new start')), 'nothing else has changed')
   })
 
+  it('takes what changes have from a class, and nothing that came into the options after the call', async () => {
+    const forwarding = { default: 'deny' }
+    const starting = startServer({ forwarding })
+    forwarding.default = 'allow'
+    s = await starting
+    const denies = () => assert.strictEqual(s.server._options.forwarding.default, 'deny')
+    await s.server.reloadAll({ maxChannels: 3 })
+    denies()
+    class Base { get forwarding () { return { default: 'deny' } } get maxChannels () { return 4 } }
+    class All extends Base { hostKey = Buffer.from('host key') }
+    for (const changes of [new Base(), () => new All()]) {
+      await s.server.reloadAll({ forwarding: {}, maxChannels: 5 })
+      await s.server.reloadAll(changes)
+      denies()
+      assert.strictEqual(s.server._options.maxChannels, 4)
+    }
+    await assert.rejects(s.server.reloadAll(() => Object.assign(new All(), { maxChanels: 1 })), { option: 'maxChanels' })
+  })
+
   it('names what needs a new start, and leaves it', async () => {
     s = await startServer()
     await s.server.reloadAll({ listen: '127.0.0.1:3333', hostKey: 'other', maxChannels: 1 })
