@@ -27,7 +27,8 @@ async function main () {
 // Whoever reads our output may leave, and a terminal be closed; a server does not
 // end because of that. What a full disk did not take is told at the end.
 let unwritten = null
-process.stdout.on('error', (err) => { if (!['EPIPE', 'EIO'].includes(err.code)) unwritten = err })
+const hasLeft = ({ code }) => code === 'EPIPE' || (code === 'EIO' && process.stdout.isTTY)
+process.stdout.on('error', (err) => { if (!hasLeft(err)) unwritten = err })
 process.stderr.on('error', () => {})
 process.on('exit', (code) => {
   if (unwritten === null || code !== 0) return
