@@ -279,6 +279,7 @@ static void read_on(tls_t *t)
   while (why == SSL_ERROR_NONE && !is_closing(t) &&
          alk_stream_is(s, ALK_S_READING)) {
     size_t len;
+    flush(t); /* what the owner has said is no answer */
     t->is_reading = true;
     why = open_records(t, plain, &len);
     if (alk_buf_size(&t->wire.out) > 0) flush(t);

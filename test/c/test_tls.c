@@ -247,6 +247,34 @@ static void test_back_pressure(void **state)
   pair_free(&p);
 }
 
+/* Who talks while we do asks for nothing, however full the stream beneath is:
+ * what waits for the turn's end when he is heard is no answer to him. */
+static void test_talk_at_once(void **state)
+{
+  enum { ROUNDS = 4 };
+  pair_t p;
+  uint64_t sent = 0;
+  pair_init(&p, *state);
+  pair_open(&p, "a.example");
+  hear(&p.s);
+  turns(p.e, 3);
+  p.s.f->full = true;
+  for (size_t n = 1; n <= ROUNDS; n++) {
+    say(&p.c, "x");
+    turns(p.e, 3);
+    carry(&p, &p.c, &p.s); /* heard ahead of the task that flushes */
+    write_pattern(&p.s, &sent, CHUNK);
+    turns(p.e, 3);
+    assert_int_equal(alk_buf_size(&p.s.r.data), n);
+  }
+  assert_int_equal(p.s.r.closes, 0);
+  hear(&p.c);
+  fake_drain(p.s.f);
+  PAIR_UNTIL(&p, alk_buf_size(&p.c.r.data) == sent);
+  check_pattern(alk_buf_head(&p.c.r.data), sent, 0);
+  pair_free(&p);
+}
+
 /* A stream may be written to, and ended, before it is open. */
 static void test_early(void **state)
 {
@@ -431,10 +459,11 @@ int main(void)
     TEST(test_alpn),          TEST(test_contexts_go),
     TEST(test_bulk),          TEST(test_one_flush_a_turn),
     TEST(test_pause),         TEST(test_end_is_held),
-    TEST(test_back_pressure), TEST(test_early),
-    TEST(test_opening),       TEST(test_tickets),
-    TEST(test_ticket_table),  TEST(test_new_keys),
-    TEST(test_two_layers),    TEST(test_close_steps),
+    TEST(test_back_pressure), TEST(test_talk_at_once),
+    TEST(test_early),         TEST(test_opening),
+    TEST(test_tickets),       TEST(test_ticket_table),
+    TEST(test_new_keys),      TEST(test_two_layers),
+    TEST(test_close_steps),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
