@@ -171,7 +171,7 @@
  *            serve(page) — after onssh or onvisitor: it gets pages, and that one
  *            for what is right: 404, 502 or 504
  *            relay(stream) — after onvisitor: an open stream to the site, taken
- *            close()
+ *            close(): as nginx does, within a second; drop(): at once
  *   events   onssh(): an SSH client, which knows the secret if there is one
  *            onvisitor(): with hasSite, anybody else who speaks TLS
  *            onclose(outcome, err): once, last; a word of docs/stealth.md#limits

@@ -80,6 +80,11 @@ class Visitor {
     this.outcome = outcome
     this._gate.close()
   }
+
+  /** At once, also while it closes. */
+  drop () {
+    this._gate.drop()
+  }
 }
 
 class Visitors {
@@ -95,6 +100,7 @@ class Visitors {
     this._onEmpty = onEmpty
     this._all = new Set()
     this._bySource = new Map() // the same, of each source the oldest first
+    this._leaving = new Set() // who have made room, until they are gone
     this._secret = null
     this._site = null
   }
@@ -148,7 +154,15 @@ class Visitors {
     for (let i = 0; i < 2 && this._all.size >= this._options.maxVisitors; i++) {
       const one = this._oneToGo()
       this._remove(one)
+      this._leaving.add(one)
       one.close('crowded')
+    }
+    // They have a second for it, and no more places than that: who reads nothing
+    // and comes again and again would else have any number.
+    while (this._leaving.size > this._options.maxVisitors) {
+      const [first] = this._leaving
+      this._leaving.delete(first)
+      first.drop()
     }
   }
 
@@ -178,6 +192,7 @@ class Visitors {
   _left (visitor, outcome) {
     const { address, port, transport } = visitor.peer
     this._remove(visitor)
+    this._leaving.delete(visitor)
     this._counters.count('visitors', outcome)
     this._log('visitor', { remote_addr: address, remote_port: port, transport, reason: outcome })
     this._onEmpty()

@@ -11,6 +11,8 @@ const http = require('http')
 const net = require('net')
 const tls = require('tls')
 const alknet = require('..')
+const binding = require('../lib/binding')
+const { Visitors } = require('../lib/visitors')
 const { startServer, textOf } = require('./helpers/api')
 const { dial, echoServer, expectEcho, freePort, listen } = require('./helpers/net')
 const { Probe } = require('./helpers/probe')
@@ -300,6 +302,31 @@ describe('stealth', function () {
     assert.match(coming.said.toString('latin1'), /The plain HTTP request was sent to HTTPS port/)
     await counts(server, ({ visitors }) => visitors.crowded === 2)
     for (const one of [coming, last]) one.close()
+  })
+
+  it('gives those who have made room a second, and no more places than it has', () => {
+    const { openGate } = binding
+    const gates = []
+    scope.defer(() => { binding.openGate = openGate })
+    binding.openGate = () => {
+      const gate = { calls: [], close: () => gate.calls.push('close'), drop: () => gate.calls.push('drop') }
+      gates.push(gate)
+      return gate
+    }
+    const counted = []
+    const visitors = new Visitors({ _options: { maxVisitors: 2, keepalive: 1, keepaliveMax: 1 } }, null, {
+      counters: { count: (...what) => counted.push(what) }, log: { warn () {}, debug () {} }, onEmpty () {}
+    })
+    const come = () => visitors.arrive({ limitUnacked () {} }, { address: '192.0.2.1', port: 1, transport: 'tls' }, null)
+    for (let i = 0; i < 4; i++) come()
+    assert.deepStrictEqual(gates.map(({ calls }) => calls), [['close'], ['close'], [], []])
+    come()
+    assert.deepStrictEqual(gates.map(({ calls }) => calls), [['close', 'drop'], ['close'], ['close'], [], []])
+    for (const { owner } of gates.slice(0, 3)) owner.onclose('site', null)
+    assert.deepStrictEqual(counted, Array(3).fill(['visitors', 'crowded']))
+    come()
+    assert.deepStrictEqual(gates.map(({ calls }) => calls), [['close', 'drop'], ['close'], ['close'], ['close'], [], []])
+    assert.strictEqual(visitors.count, 2)
   })
 
   it('closes who takes too long, and counts that', async () => {

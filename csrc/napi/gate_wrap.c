@@ -144,9 +144,16 @@ static napi_value close_(napi_env env, napi_callback_info info)
   return NULL;
 }
 
+static napi_value drop(napi_env env, napi_callback_info info)
+{
+  gate_wrap_t *w = wrap_this(env, info, &gate_class, 0, NULL);
+  if (w != NULL && w->g != NULL) alk_gate_drop(w->g);
+  return NULL;
+}
+
 static const wrap_method_t methods[] = {
   {"take", take},    {"serve", serve}, {"relay", relay},
-  {"close", close_}, {NULL, NULL},
+  {"close", close_}, {"drop", drop},   {NULL, NULL},
 };
 
 const wrap_class_t gate_class = {

@@ -573,6 +573,13 @@ void alk_tls_hang_up(alk_stream_t *s)
   alk_stream_close(s);
 }
 
+void alk_tls_drop(alk_stream_t *s)
+{
+  alk_stream_close(s);
+  if (s->ops == &ops && self(s)->inner != NULL)
+    alk_stream_close(self(s)->inner);
+}
+
 bool alk_tls_export(const alk_stream_t *s, const char *label, void *out,
                     size_t len)
 {

@@ -87,6 +87,9 @@ void alk_tls_pad(alk_stream_t *s);
 /* Closes a TLS stream as a server does that has lost patience: what it sends
  * ends, and TLS says nothing about it. */
 void alk_tls_hang_up(alk_stream_t *s);
+/* Closes a stream of any kind at once, also one of TLS that is closing and has
+ * something left to send. */
+void alk_tls_drop(alk_stream_t *s);
 
 /* Bytes that only the two ends of this connection can know (RFC 5705; RFC 8446
  * §7.5), others for each label. False: it is no open TLS stream, or its TLS 1.2

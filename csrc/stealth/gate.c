@@ -310,3 +310,13 @@ void alk_gate_close(alk_gate_t *g)
   }
   if (g->state == G_LAST) gate_limit(g, FAREWELL_MS);
 }
+
+void alk_gate_drop(alk_gate_t *g)
+{
+  if (g->relay != NULL) {
+    alk_relay_close(g->relay);
+    return;
+  }
+  g->state = G_OVER;
+  alk_tls_drop(g->s);
+}

@@ -66,5 +66,6 @@ void alk_gate_relay(alk_gate_t *g, alk_stream_t *site);
 /* It ends as it would where an nginx has to make room, or ends itself: never by
  * a reset, but where what was said does not leave. Soon; idempotent. */
 void alk_gate_close(alk_gate_t *g);
+void alk_gate_drop(alk_gate_t *g); /* at once, also in the middle of that */
 
 #endif

@@ -373,6 +373,47 @@ static void test_close_of_who_does_not_read(void **state)
   }
 }
 
+/* Nor is anything waited for once it is dropped, whatever was to leave. */
+static void test_drop(void **state)
+{
+  static const char *const says[] = {
+    "", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "of the site"};
+  enum { SITE = 3, WAYS = 8 };
+  for (size_t i = 0; i < WAYS; i++) {
+    door_t d;
+    env_t *e = *state;
+    fake_t *site = NULL;
+    size_t say_what = i / 2;
+    bool is_closing = i % 2 == 0;
+    door_init(&d, e, (wish_t){.has_site = say_what == SITE});
+    secure(&d);
+    until_all_is_heard(&d);
+    d.p.s.f->full = true;
+    if (say_what == SITE) {
+      site = fake_stream_new(e->l);
+      say(&d, "GET / HTTP/1.1\r\n");
+      PAIR_UNTIL(&d.p, d.asked_visitor == 1);
+      alk_gate_relay(d.g, site->s);
+      fake_feed(site, says[SITE], strlen(says[SITE]));
+      PAIR_UNTIL(&d.p, site->told == strlen(says[SITE]));
+    } else if (*says[say_what] != '\0') {
+      say(&d, says[say_what]);
+      until_all_is_heard(&d);
+    }
+    if (is_closing) {
+      alk_gate_close(d.g);
+      turns(e, 5);
+      assert_int_equal(d.closes, 0);
+    }
+    alk_gate_drop(d.g);
+    turns(e, 5);
+    assert_int_equal(d.closes, 1);
+    assert_false(d.p.s.f->flushed);
+    if (site != NULL) fake_free(site);
+    door_free(&d);
+  }
+}
+
 /* Closed after each number of turns: nothing may be left, or come too late. */
 static void test_close_at_every_step(void **state)
 {
@@ -410,6 +451,7 @@ int main(void)
     TEST(test_close_of_who_says_no_tls),
     TEST(test_close_of_who_is_with_the_site),
     TEST(test_close_of_who_does_not_read),
+    TEST(test_drop),
     TEST(test_close_at_every_step),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
