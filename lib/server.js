@@ -310,7 +310,7 @@ class Server extends EventEmitter {
   }
 
   _checkClosed () {
-    if (this._open > 0 || this.connections > 0 || this._admission.visitors.count > 0 || this._workers?.isRunning || this._resolveClosed === null) return
+    if (this._open > 0 || this.connections > 0 || !this._admission.visitors.isEmpty || this._workers?.isRunning || this._resolveClosed === null) return
     this._resolveClosed()
     this._resolveClosed = null
     this.emit('close')

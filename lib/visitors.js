@@ -110,6 +110,11 @@ class Visitors {
     return this._all.size
   }
 
+  /** Whether nobody is left, also of those who have made room. */
+  get isEmpty () {
+    return this._all.size === 0 && this._leaving.size === 0
+  }
+
   get _options () {
     return this._server._options
   }

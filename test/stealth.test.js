@@ -327,6 +327,10 @@ describe('stealth', function () {
     come()
     assert.deepStrictEqual(gates.map(({ calls }) => calls), [['close', 'drop'], ['close'], ['close'], ['close'], [], []])
     assert.strictEqual(visitors.count, 2)
+    for (const { owner } of gates.slice(4)) owner.onclose('site', null)
+    assert.deepStrictEqual([visitors.count, visitors.isEmpty], [0, false])
+    gates[3].owner.onclose('site', null)
+    assert.strictEqual(visitors.isEmpty, true)
   })
 
   it('closes who takes too long, and counts that', async () => {
