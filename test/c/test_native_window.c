@@ -38,6 +38,7 @@ typedef struct {
   uint32_t rtt_us, step_us;
   double link, says, reads; /* 0: no limit */
   uint32_t pause_us;        /* the reader sleeps so long, then reads all */
+  uint32_t rest_us;         /* the reader rests so long of six times that */
   uint32_t burst_us;        /* the sender says 1 MiB every so often */
   uint32_t nap_us; /* the sender sleeps but for 2 ms of every so many */
   uint32_t max;
@@ -101,6 +102,7 @@ static void send_some(sim_t *m)
 static void read_some(sim_t *m)
 {
   uint32_t n = least(m->reads_has, m->unread);
+  if (m->rest_us > 0 && m->now_us % (6 * m->rest_us) < m->rest_us) return;
   if (m->pause_us > 0 && m->now_us < m->next_read_us) return;
   if (m->pause_us > 0) m->next_read_us = m->now_us + m->pause_us;
   if (n == 0) return;
@@ -331,6 +333,21 @@ static void a_reader_who_keeps_pace_keeps_it_all(void **state)
   assert_int_equal(m.w.size, WINDOW_MAX_DEFAULT);
 }
 
+/* And has no time to catch up: his window is full when he rests. Half of it is
+ * enough for him, the smallest is not. */
+static void a_reader_who_rests_stays_as_fast(void **state)
+{
+  (void) state;
+  static sim_t m = {.rtt_us = 100000,
+                    .step_us = 100,
+                    .link = 125,
+                    .reads = 60,
+                    .rest_us = 100000};
+  run(&m, 6);
+  assert_true(rate_of(&m, 18) > 0.95 * m.reads * 5 / 6);
+  assert_true(m.w.size > WINDOW_SLOW_MAX);
+}
+
 /* All that there can be, one after the other, as conn.c has it. */
 static uint64_t promised_to_all(uint64_t memory, uint32_t channels)
 {
@@ -495,6 +512,7 @@ int main(void)
     cmocka_unit_test(the_smallest_window_works),
     cmocka_unit_test(a_reader_who_falls_behind_gets_less),
     cmocka_unit_test(a_reader_who_keeps_pace_keeps_it_all),
+    cmocka_unit_test(a_reader_who_rests_stays_as_fast),
     cmocka_unit_test(first_sizes),
     cmocka_unit_test(overuse_is_refused),
     cmocka_unit_test(adjustments_wait_for_company),

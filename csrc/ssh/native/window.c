@@ -21,7 +21,8 @@ uint32_t window_first(uint32_t max, uint32_t least, uint64_t room)
 
 void window_init(window_t *w, uint32_t size)
 {
-  *w = (window_t){.size = size, .left = size, .rtt_ms = UINT32_MAX};
+  *w = (window_t){
+    .size = size, .left = size, .floor = WINDOW_SLOW_MAX, .rtt_ms = UINT16_MAX};
 }
 
 static void reach_edge(window_t *w, uint64_t now)
@@ -36,7 +37,7 @@ static void pass_edge(window_t *w, uint64_t now)
   uint32_t rtt_ms = (uint32_t) now - w->began_ms;
   w->stalled = w->stage == AT_EDGE && still_ms >= WINDOW_STALL_MIN_MS &&
                still_ms >= rtt_ms / 16;
-  if (rtt_ms < w->rtt_ms) w->rtt_ms = rtt_ms;
+  if (rtt_ms < w->rtt_ms) w->rtt_ms = (uint16_t) rtt_ms;
   w->stage = BEYOND_EDGE;
 }
 
@@ -87,11 +88,13 @@ static uint32_t growth(const window_t *w, uint32_t max, uint64_t room)
   return (uint32_t) more;
 }
 
-/* Of what was eaten: what the reader does not get again. */
+/* Of what was eaten: what the reader does not get again. While what was given
+ * back is still on its way, little is left whatever he does. */
 static uint32_t withheld(const window_t *w)
 {
-  if (w->size <= WINDOW_SLOW_MAX || w->left > w->size / 4) return 0;
-  uint32_t most = w->size - WINDOW_SLOW_MAX;
+  bool waits = w->stage == BEFORE_EDGE || w->stage == AT_EDGE;
+  if (waits || w->size <= w->floor || w->left > w->size / 4) return 0;
+  uint32_t most = w->size - w->floor;
   return w->eaten < most ? w->eaten : most;
 }
 
@@ -100,6 +103,7 @@ static void begin_round(window_t *w, uint64_t now)
   w->stage = BEFORE_EDGE;
   w->began_ms = (uint32_t) now;
   w->ahead = w->left;
+  w->floor = w->size / 2 > WINDOW_SLOW_MAX ? w->size / 2 : WINDOW_SLOW_MAX;
   w->consumed = 0;
   w->stalled = false;
   if (w->ahead == 0) reach_edge(w, now);

@@ -20,7 +20,9 @@
  * What was granted cannot be taken back: a reader that stops has all of it to
  * wait for. But a window of more than WINDOW_SLOW_MAX is that large for a
  * reader who keeps pace: where three quarters of it have come, what he reads is
- * not given back until it is that small again.
+ * not given back until it is half of what it was, or that small. Only half, and
+ * once a round: one who has just rested takes as much in a round trip as
+ * before, and shows it in the next.
  *
  * The sizes of all windows of a session do not exceed its memory. A part of it
  * is kept for channels to come, a little for each; what those that there are
@@ -54,14 +56,15 @@ typedef struct {
   uint32_t size;
   uint32_t left;  /* the peer may still send this much */
   uint32_t eaten; /* consumed and not given back yet */
+  uint32_t floor; /* it becomes no smaller in this round */
   /* The round: */
   uint32_t ahead;    /* bytes up to the edge that the peer knew */
   uint32_t consumed; /* since it began */
   uint32_t began_ms, edge_ms;
-  uint32_t rtt_ms; /* the shortest of all rounds */
-  uint8_t stage;   /* private */
-  bool stalled;
-  bool largest; /* it grows no more */
+  uint16_t rtt_ms;    /* the shortest of all rounds, as far as it counts */
+  unsigned stage : 2; /* private */
+  bool stalled : 1;
+  bool largest : 1; /* it grows no more */
 } window_t;
 
 /* What is kept for each of so many channels: WINDOW_TINY at the least, which
