@@ -165,16 +165,19 @@ function serverListen (name, value) {
   return { fd }
 }
 
-/** host[:port]; the port that is not said depends on the transport. */
 // What ssh takes, and where it goes here.
 const OF_SSH = [
   [/^[a-z][a-z0-9+.-]*:\/\//i, 'a URL is not taken: write host[:port]'],
   [/@/, 'write host[:port] alone; the user has an option of its own']
 ]
 
+/** The password that some write into an address: it is told to nobody. */
+const PASSWORD = /^((?:[a-z][a-z0-9+.-]*:\/\/)?[^:@]*):.*@/i
+
+/** host[:port]; the port that is not said depends on the transport. */
 function serverAddress (name, value) {
   const [, hint] = OF_SSH.find(([pattern]) => typeof value === 'string' && pattern.test(value)) ?? []
-  if (hint !== undefined) throw optionError(name, `"${printable(value)}": ${hint}`)
+  if (hint !== undefined) throw optionError(name, `"${printable(value.replace(PASSWORD, '$1:***@'))}": ${hint}`)
   const parsed = hostPort(null)(name, value)
   if (parsed.port === 0) throw optionError(name, 'the port must be 1 to 65535')
   return parsed

@@ -81,6 +81,8 @@ describe('cli: usage and configuration, exit 2', function () {
 
   for (const [what, pattern] of [
     ['me@example.com', /--server: "me@example\.com": write host\[:port\] alone; the user has an option of its own/],
+    ['me:se/c:r@t@example.com', /--server: "me:\*\*\*@example\.com": write/],
+    ['ssh://me:secret@example.com', /--server: "ssh:\/\/me:\*\*\*@example\.com": a URL/],
     ['ssh://example.com', /--server: "ssh:\/\/example\.com": a URL is not taken: write host\[:port\]/]
   ]) {
     it(`what ssh takes: ${what}`, async () => {
