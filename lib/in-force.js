@@ -35,7 +35,7 @@ function isSame (name, options, old) {
 }
 
 class InForce {
-  /** server: of server.js. raw: options as the user gave them, and options: of serverOptions(). */
+  /** server: of server.js. raw: of ownOptions(), and options: of serverOptions(). */
   constructor (server, raw, options) {
     this._server = server
     this.options = withoutSignal(options)
@@ -44,7 +44,7 @@ class InForce {
     this.authorizer = null
     /** The files that this was read from. */
     this.files = null
-    this._wanted = withoutSignal(ownOptions(raw)) // as they were last given: what reload() changes
+    this._wanted = withoutSignal(raw) // as they were last given: what reload() changes
     /** Of these, those that hold: some need a new start. */
     this.raw = this._wanted
   }
