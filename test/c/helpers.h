@@ -147,6 +147,17 @@ static inline int env_teardown(void **state)
   }
 #define TEST(f) TEST_OF(#f, f, NULL)
 
+/* What the kernel says of a tcp stream. option: TCP_*, of one number. */
+static inline unsigned tcp_option(alk_stream_t *s, int option)
+{
+  uv_os_fd_t fd;
+  unsigned value = 0;
+  socklen_t len = sizeof value;
+  assert_int_equal(uv_fileno((uv_handle_t *) alk_uvstream_handle(s), &fd), 0);
+  assert_int_equal(getsockopt(fd, IPPROTO_TCP, option, &value, &len), 0);
+  return value;
+}
+
 static inline void turns(env_t *e, int n)
 {
   while (n-- > 0)

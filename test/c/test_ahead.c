@@ -44,16 +44,6 @@ static void leaves_others_alone(void **state)
   close(fds[1]);
 }
 
-static uint32_t lowat_of(alk_stream_t *s)
-{
-  uv_os_fd_t fd;
-  uint32_t n = 0;
-  socklen_t len = sizeof n;
-  assert_int_equal(uv_fileno((uv_handle_t *) alk_uvstream_handle(s), &fd), 0);
-  assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &n, &len), 0);
-  return n;
-}
-
 typedef struct {
   rec_t got;
   alk_listener_t *ln;
@@ -92,13 +82,13 @@ static void limits_a_full_socket(void **state)
   rec_own(&r, alk_tcp_connect(e->l, "127.0.0.1", at.port));
   RUN_UNTIL(e, r.opens == 1 && reader.got.s != NULL);
   alk_stream_write(r.s, chunk, 1);
-  assert_int_equal(lowat_of(r.s), 0);
+  assert_int_equal(tcp_option(r.s, TCP_NOTSENT_LOWAT), 0);
   bool takes_more = true;
   while (takes_more) {
     QUIET(&r, takes_more = alk_stream_write(r.s, chunk, CHUNK));
     sent += CHUNK;
   }
-  assert_in_range(lowat_of(r.s), AHEAD_MIN, AHEAD_FREE);
+  assert_in_range(tcp_option(r.s, TCP_NOTSENT_LOWAT), AHEAD_MIN, AHEAD_FREE);
   assert_in_range(alk_stream_high(r.s), AHEAD_MIN / 4, ALK_HIGH_WATER);
   assert_int_equal(r.drains, 0);
   alk_stream_resume(reader.got.s);

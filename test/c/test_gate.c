@@ -185,16 +185,23 @@ static void test_refused_client_gets_pages(void **state)
   door_free(&d);
 }
 
+/* A visitor who has asked for something, and the site behind the door for him.
+ */
+static fake_t *lead_to_site(door_t *d, env_t *e)
+{
+  door_init(d, e, (wish_t){.has_site = true});
+  secure(d);
+  say(d, "GET / HTTP/1.1\r\n");
+  PAIR_UNTIL(&d->p, d->asked_visitor == 1);
+  fake_t *site = fake_stream_new(e->l);
+  alk_gate_relay(d->g, site->s);
+  return site;
+}
+
 static void test_site(void **state)
 {
   door_t d;
-  env_t *e = *state;
-  door_init(&d, e, (wish_t){.has_site = true});
-  secure(&d);
-  say(&d, "GET / HTTP/1.1\r\n");
-  PAIR_UNTIL(&d.p, d.asked_visitor == 1);
-  fake_t *site = fake_stream_new(e->l);
-  alk_gate_relay(d.g, site->s);
+  fake_t *site = lead_to_site(&d, *state);
   PAIR_UNTIL(&d.p, alk_buf_size(&site->out) == 16);
   fake_feed(site, "of the site", 11);
   fake_feed_end(site);
@@ -334,13 +341,7 @@ static void test_close_of_who_says_no_tls(void **state)
 static void test_close_of_who_is_with_the_site(void **state)
 {
   door_t d;
-  env_t *e = *state;
-  door_init(&d, e, (wish_t){.has_site = true});
-  secure(&d);
-  say(&d, "GET / HTTP/1.1\r\n");
-  PAIR_UNTIL(&d.p, d.asked_visitor == 1);
-  fake_t *site = fake_stream_new(e->l);
-  alk_gate_relay(d.g, site->s);
+  fake_t *site = lead_to_site(&d, *state);
   fake_feed(site, "of the site", 11);
   PAIR_UNTIL(&d.p, site->told == 11);
   close_door(&d);
