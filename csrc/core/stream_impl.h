@@ -1,8 +1,8 @@
 /* stream_impl.h - for the files that implement a kind of stream.
  *
- * A kind is its functions below. stream.c keeps the flags and the laws; a kind only
- * moves bytes and emits. Emitting is allowed from the loop only, never from
- * inside one of them. resume() may come twice in a row; an end may be
+ * A kind is its functions below. stream.c keeps the flags and the laws; a kind
+ * only moves bytes and emits. Emitting is allowed from the loop only, never
+ * from inside one of them. resume() may come twice in a row; an end may be
  * emitted while the stream is paused: it is kept. After alk_emit_data,
  * alk_emit_end, alk_emit_drain or alk_emit_open the stream may be closing: ask
  * before going on. After alk_emit_close it is gone. */
